@@ -1,0 +1,1 @@
+"""sibling: group relative policy optimization."""

@@ -1,0 +1,82 @@
+"""Checkpoints: everything a run needs to go on bit for bit, as safetensors and JSON.
+
+A checkpoint holds the trained weights, the optimizer's moments, the number of updates and the state of the
+watch. It holds no random state: every draw is a pure function of (seed, step, ...), see seeds.py. Files are
+written aside and renamed; no pickle is ever written or read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from sibling.canonical import canonical_json, tree_digests
+from sibling.errors import RunError
+from sibling.learner import optimizer as adamw
+from sibling.learner.state import LearnerState
+from sibling.record.files import atomic_directory
+
+WEIGHTS, OPTIMIZER, PROGRESS = "weights.safetensors", "optimizer.safetensors", "progress.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a checkpoint says besides tensors. `notes` is the pipeline's own state, JSON values."""
+
+    step: int
+    updates: int
+    policy_digest: str
+    notes: dict[str, Any]
+
+
+def save(path: Path, state: LearnerState, progress: Progress) -> dict[str, str]:
+    """Write a checkpoint; returns relative path -> digest of its files. Raises `RecordError` on a full disk."""
+    with atomic_directory(path) as folder:
+        try:
+            save_file(state.weights(), folder / WEIGHTS)
+            save_file(adamw.state_tensors(state.optimizer, state.parameters), folder / OPTIMIZER)
+        except SafetensorError as error:  # its I/O errors do not derive from OSError
+            raise OSError(_errno(error), str(error)) from error
+        document = {
+            "step": progress.step,
+            "updates": progress.updates,
+            "policy_digest": progress.policy_digest,
+            "notes": progress.notes,
+        }
+        (folder / PROGRESS).write_bytes(canonical_json(document))
+        files = tree_digests(folder)
+    return files
+
+
+def load(path: Path, state: LearnerState, files: dict[str, str]) -> Progress:
+    """Put a checkpoint into `state`. `files` are the digests the record holds for it.
+
+    Raises `RunError` when a file is missing or differs, or when the weights do not fit the model.
+    """
+    seen = tree_digests(path) if path.is_dir() else {}
+    wrong = sorted(n for n in set(seen) | set(files) if seen.get(n) != files.get(n))
+    if wrong:
+        raise RunError(
+            f"The checkpoint {path} is corrupt",
+            seen=", ".join(f"{n} {'is missing' if n not in seen else 'differs from the record'}" for n in wrong),
+            wanted="the files as they were recorded",
+            do=f"Move {path} away and resume again: the run goes on from the checkpoint before it",
+        )
+    document = json.loads((path / PROGRESS).read_bytes())
+    state.load(load_file(path / WEIGHTS), load_file(path / OPTIMIZER), int(document["updates"]))
+    digest = state.digest()
+    if digest != document["policy_digest"]:
+        raise RunError(f"The weights of {path} are not those it names", seen=digest, wanted=document["policy_digest"])
+    return Progress(int(document["step"]), int(document["updates"]), digest, dict(document["notes"]))
+
+
+def _errno(error: SafetensorError) -> int:
+    """The system's error number that safetensors puts into its message as `(os error N)`; 5 (EIO) if none."""
+    _, found, rest = str(error).partition("os error ")
+    digits = rest.split(")")[0].strip()
+    return int(digits) if found and digits.isdigit() else 5

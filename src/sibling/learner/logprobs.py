@@ -1,0 +1,67 @@
+"""Log-probs of the completions' tokens under the learner's weights, and the entropy at their positions.
+
+The vocabulary head runs only where a token is scored, in chunks whose logits are recomputed in the backward
+pass, so memory holds [chunk, V] and never [tokens, V].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from sibling.config import Sampling
+from sibling.learner.packing import PackedRows
+from sibling.maths.likelihood import entropy, sampling_logits, token_logprobs
+from sibling.models.packed import head_logits, hidden_states
+
+HEAD_CHUNK = 512
+"""Scored positions whose logits exist at one time: 512 x 49,152 float32 is 100 MB."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """[N, T] log-probs of the sampled tokens and, without gradient, [N, T] entropies (None if not asked for)."""
+
+    logprobs: Tensor
+    entropy: Tensor | None
+
+
+def score(model: Any, rows: PackedRows, sampling: Sampling, *, with_entropy: bool = False) -> Scored:
+    """Run the packed rows through `model`; the distribution is the one the sampler draws from."""
+    hidden = hidden_states(model, rows.packed.ids, rows.packed.positions, rows.packed.layout)[rows.before]
+    logprobs, entropies = [], []
+    for h, tokens in zip(hidden.split(HEAD_CHUNK), rows.tokens.split(HEAD_CHUNK), strict=True):
+        chunk = _Head(model, sampling, with_entropy)
+        logprobs.append(checkpoint(chunk, h, tokens, use_reentrant=False))
+        entropies.append(chunk.entropy)
+    return Scored(
+        logprobs=rows.padded(torch.cat(logprobs)),
+        entropy=rows.padded(torch.cat([e for e in entropies if e is not None])) if with_entropy else None,
+    )
+
+
+class _Head:
+    """The head on one chunk; keeps the entropy of its first run (the backward pass runs it again)."""
+
+    def __init__(self, model: Any, sampling: Sampling, with_entropy: bool) -> None:
+        self.model, self.sampling, self.wanted = model, sampling, with_entropy
+        self.entropy: Tensor | None = None
+
+    def __call__(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        s = self.sampling
+        logits = sampling_logits(
+            head_logits(self.model, hidden),
+            temperature=s.temperature,
+            top_k=s.top_k,
+            top_p=s.top_p,
+            min_p=s.min_p,
+            keep=tokens,
+        )
+        if self.wanted and self.entropy is None:
+            with torch.no_grad():
+                self.entropy = entropy(logits.detach())
+        return token_logprobs(logits, tokens)

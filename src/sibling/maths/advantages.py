@@ -1,0 +1,106 @@
+"""Group-relative advantages from rewards. NumPy only, float64 throughout, so a record can be replayed without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sibling.errors import RequestError
+from sibling.maths.groups import check_columns, is_degenerate
+
+SCALES: tuple[str, ...] = ("group", "batch", "none")
+
+
+def group_advantages(
+    reward: NDArray[np.float64],
+    group: NDArray[np.integer],
+    *,
+    scale: str,
+    ddof: int,
+    eps: float,
+) -> NDArray[np.float64]:
+    """Advantage of each completion over its siblings.
+
+        A_i = (R_i - mean_g) / (s + eps)      mean_g over the scored members of i's group
+        scale "group": s = std of those members (DeepSeekMath, 2402.03300 sec. 4.1.2)
+        scale "batch": s = std of the raw rewards of the whole batch (Lite PPO, 2508.08221)
+        scale "none":  A_i = R_i - mean_g     (Dr. GRPO, 2503.20783)
+
+    Arguments: `reward` [N], NaN where there is no score; `group` [N], counting from 0; `scale`, one of `SCALES`;
+    a std divides by n - `ddof` (0 or 1); `eps` >= 0. Returns float64 [N].
+
+    Exactly 0: completions without a score (they leave the statistics too), groups with fewer than two
+    scores, and groups whose scores are all equal. Raises `RunError` on ragged columns and infinite rewards.
+    """
+    check_columns(reward, group)
+    if scale not in SCALES:
+        raise RequestError("An advantage scale is not known", seen=repr(scale), wanted=", ".join(SCALES))
+    present = ~np.isnan(reward)
+    batch_std = _std(reward[present], ddof) if scale == "batch" else 0.0
+    advantage = np.zeros(len(reward), dtype=np.float64)
+    for members in _members(group, present):
+        scores = reward[members]
+        if is_degenerate(scores):
+            continue
+        centred = scores - _mean(scores)
+        if scale == "group":
+            centred = centred / (_std(scores, ddof) + eps)
+        elif scale == "batch":
+            centred = centred / (batch_std + eps)
+        advantage[members] = centred
+    return advantage
+
+
+def total_reward(scores: NDArray[np.float64], weights: Sequence[float]) -> NDArray[np.float64]:
+    """Weighted sum of the reward functions that gave a score.
+
+        R_i = sum_{r present} weight_r score_ir        NaN where none is present
+
+    `scores` is [N, R] with NaN for missing; `weights` has R entries. Missing is never counted as 0.
+    """
+    present = ~np.isnan(scores)
+    total = np.where(present, scores * np.asarray(weights, dtype=np.float64), 0.0).sum(axis=1)
+    return np.where(present.any(axis=1), total, np.nan)
+
+
+@overload
+def overlong_penalty(length: int, max_len: int, cache: int) -> float: ...
+@overload
+def overlong_penalty(length: NDArray[np.integer], max_len: int, cache: int) -> NDArray[np.float64]: ...
+def overlong_penalty(length: int | NDArray[np.integer], max_len: int, cache: int) -> float | NDArray[np.float64]:
+    """Soft overlong punishment, added to the reward before group statistics (DAPO, 2503.14476 eq. 13).
+
+        0                                   if |y| <= L_max - cache
+        (L_max - cache - |y|) / cache       if |y| <= L_max
+        -1                                  beyond
+
+    Lengths in tokens; `cache` >= 1 is the stretch over which the punishment grows.
+    """
+    if cache < 1:
+        raise RequestError("The cache of the overlong punishment is too short", seen=cache, wanted="at least 1 token")
+    over = np.asarray(max_len - cache, dtype=np.float64) - length
+    penalty = np.clip(over / cache, -1.0, 0.0)
+    return float(penalty) if isinstance(length, int) else penalty
+
+
+def _members(group: NDArray[np.integer], present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """Positions of the scored completions of each group."""
+    scored = np.flatnonzero(present)
+    order = scored[np.argsort(group[scored], kind="stable")]
+    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Exactly rounded sum over n: the order of siblings cannot change it."""
+    return math.fsum(values.tolist()) / len(values)
+
+
+def _std(values: NDArray[np.float64], ddof: int) -> float:
+    """Standard deviation with n - ddof; 0 with fewer than two values. hypot neither under- nor overflows."""
+    if len(values) < 2:
+        return 0.0
+    return math.hypot(*(values - _mean(values)).tolist()) / math.sqrt(len(values) - ddof)

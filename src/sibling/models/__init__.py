@@ -1,0 +1,1 @@
+"""Policies: load, embed, build from a seed, talk to through a chat template."""

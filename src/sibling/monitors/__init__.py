@@ -1,0 +1,1 @@
+"""Detectors that turn the numbers of a step into findings a person can act on."""

@@ -1,0 +1,104 @@
+"""StepStats of a step, and the summaries of verdicts that the record keeps, from rows and learner numbers."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sibling.batch import Fate, Finish, Row, Status
+from sibling.rollout.collect import Rollout
+from sibling.stats import StepStats
+
+
+def step_stats(
+    step: int, rollout: Rollout, learned: Mapping[str, float], seconds: Mapping[str, float], best: float
+) -> StepStats:
+    """The numbers of one step. `best` is the reward of a completion that every reward calls right."""
+    rows = rollout.rows
+    values: dict[str, float] = {**learned, **_rewards(rows), **_lengths(rows), **_groups(rollout, best)}
+    verdicts = [v.status for r in rows for v in r.verdicts]
+    values |= {
+        "generated": float(len(rows)),
+        "trained": float(sum(r.fate is Fate.trained for r in rows)),
+        "sampling_rounds": float(rollout.rounds),
+        "sampled_tokens": float(sum(len(r.completion.token_ids) for r in rows)),
+        "truncated_share": _share([r.completion.finish is Finish.length for r in rows]),
+        "error_share": _share([s is Status.error for s in verdicts]),
+        "abstain_share": _share([s is Status.abstain for s in verdicts]),
+    }
+    if rollout.batch.size > 1:
+        values["advantage_std"] = float(np.std(rollout.batch.advantage, ddof=1))
+    values |= {f"seconds_{k}": v for k, v in seconds.items()}
+    if seconds.get("sampling"):
+        values["sampled_tokens_per_second"] = values["sampled_tokens"] / seconds["sampling"]
+    if seconds.get("learning") and values.get("trained_tokens"):
+        values["trained_tokens_per_second"] = values["trained_tokens"] / seconds["learning"]
+    values["memory_peak"] = peak_memory()
+    return StepStats(step, values)
+
+
+def verdict_summary(rows: Sequence[Row], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Per reward: n, right, wrong, abstain, error, and the mean score (null without one)."""
+    out: dict[str, dict[str, Any]] = {}
+    for r, name in enumerate(names):
+        verdicts = [row.verdicts[r] for row in rows]
+        scores = [v.score for v in verdicts if v.score is not None]
+        out[name] = {
+            "n": len(verdicts),
+            **{s.value: sum(v.status is s for v in verdicts) for s in Status},
+            "mean": float(np.mean(scores)) if scores else None,
+        }
+    return out
+
+
+def reward_seconds(rows: Sequence[Row], names: Sequence[str]) -> dict[str, float]:
+    """Seconds spent in each reward."""
+    return {name: sum(row.verdicts[r].seconds for row in rows) for r, name in enumerate(names)}
+
+
+def peak_memory() -> float:
+    """Largest resident set of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _rewards(rows: Sequence[Row]) -> dict[str, float]:
+    rewards = [r.reward for r in rows if r.reward is not None]
+    out: dict[str, float] = {}
+    if rewards:
+        out["reward_mean"] = float(np.mean(rewards))
+    if len(rewards) > 1:
+        out["reward_std"] = float(np.std(rewards, ddof=1))
+    scored = [r.verdicts[0].status for r in rows if r.verdicts[0].score is not None]
+    if scored:
+        out["accuracy"] = _share([s is Status.right for s in scored])
+    return out
+
+
+def _lengths(rows: Sequence[Row]) -> dict[str, float]:
+    of = {
+        "completion_length_mean": [len(r.completion.token_ids) for r in rows],
+        "length_right_mean": [len(r.completion.token_ids) for r in rows if r.verdicts[0].status is Status.right],
+        "length_wrong_mean": [len(r.completion.token_ids) for r in rows if r.verdicts[0].status is Status.wrong],
+    }
+    return {name: float(np.mean(lengths)) for name, lengths in of.items() if lengths}
+
+
+def _groups(rollout: Rollout, best: float) -> dict[str, float]:
+    """Live groups of the batch; dead groups of every round, by whether their equal reward is the best one."""
+    live = {r.prompt for r in rollout.rows if r.fate in (Fate.trained, Fate.truncated)}
+    dead = {r.prompt: r.reward for r in rollout.rows if r.fate in (Fate.dead_group, Fate.refilled)}
+    top = sum(reward is not None and reward >= best - 1e-9 for reward in dead.values())
+    return {
+        "live_groups": float(len(live)),
+        "dead_groups_all_right": float(top),
+        "dead_groups_all_wrong": float(len(dead) - top),
+    }
+
+
+def _share(flags: Sequence[bool]) -> float:
+    return float(np.mean(flags)) if len(flags) else 0.0

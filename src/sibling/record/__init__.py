@@ -1,0 +1,1 @@
+"""The record of a run: an append-only, hash-chained log, sample files, and their verification without torch."""

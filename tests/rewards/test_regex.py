@@ -1,0 +1,81 @@
+"""Patterns, searched in a process that can be killed."""
+
+import gc
+import os
+import subprocess
+
+import pytest
+
+from sibling.batch import Status
+from sibling.errors import RequestError, RewardError
+from sibling.rewards.grade import stating
+from sibling.rewards.regex import Matcher, Regex
+from sibling.tasks.task import Task
+
+EVIL = "(a+)+b"  # exponential on a run of a
+HOSTILE = "a" * 60
+
+
+def task(reference):
+    return Task("id", ({"role": "user", "content": "?"},), reference)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "full", "text", "reference", "status"),
+    [
+        (r"\d+", False, "about 42", None, Status.right),
+        (r"\d+", False, "none", None, Status.wrong),
+        (r"\d+", True, "42", None, Status.right),
+        (r"\d+", True, "42.", None, Status.wrong),
+        (r"<a>(?P<answer>.*?)</a>", False, "so <a> 42. </a>", "42", Status.right),
+        (r"<a>(?P<answer>.*?)</a>", False, "so <a>41</a>", "42", Status.wrong),
+        (r"<a>(?P<answer>.*?)</a>", False, "so 42", "42", Status.wrong),
+        (r"<a>(?P<answer>.*?)</a>", False, "<a>42</a>", None, Status.abstain),
+        (r"x(?P<answer>\d)?", False, "x", "4", Status.wrong),  # the group caught nothing
+        (r"(?s)^.é\u2028$", False, "\n\u00e9\u2028", None, Status.right),
+        (r"x", False, "\ud800x", None, Status.right),
+    ],
+)
+def test_verdicts(pattern, full, text, reference, status):
+    (verdict,) = Regex("r", pattern, full=full).grade([task(reference)], [stating(text)])
+    assert verdict.status is status
+    assert verdict.seconds > 0
+
+
+def test_catastrophic_backtracking_is_an_error_of_that_completion_alone():
+    reward = Regex("r", EVIL, full=False, seconds=0.3)
+    texts = ["ab", HOSTILE, "aab", "c"]
+    verdicts = reward.grade([task(None)] * 4, [stating(t) for t in texts])
+    assert [v.status.value for v in verdicts] == ["right", "error", "right", "wrong"]
+    assert verdicts[1].score is None
+    assert verdicts[1].reason == "the search took longer than 0.3 s"
+
+
+def test_three_in_a_row_stop_the_run():
+    reward = Regex("greedy", EVIL, full=False, seconds=0.1)
+    with pytest.raises(RewardError, match="The reward greedy hung 3 times in a row"):
+        reward.grade([task(None)] * 3, [stating(HOSTILE)] * 3)
+
+
+def test_the_process_ends_with_the_reward():
+    matcher = Matcher()
+    process: subprocess.Popen[str] = matcher._process
+    assert matcher.ask({"pattern": "a", "text": "a", "full": True, "seconds": 9}, 9) == {"found": True, "answer": None}
+    del matcher
+    gc.collect()
+    assert process.returncode is not None
+
+
+def test_a_process_that_died_is_named():
+    reward = Regex("r", "a", full=False)
+    reward.grade([task(None)], [stating("a")])
+    assert reward._matcher is not None
+    os.kill(reward._matcher._process.pid, 9)
+    reward._matcher._process.wait()
+    with pytest.raises(RewardError, match="ended by itself"):
+        reward.grade([task(None)], [stating("a" * 10**6)])
+
+
+def test_a_pattern_that_does_not_compile_is_refused():
+    with pytest.raises(RequestError, match=r"'\(': missing \)"):
+        Regex("r", "(", full=False)
