@@ -115,7 +115,7 @@ def test_damaged_lines_are_faults_with_their_number_and_the_rest_is_read(finishe
     log = read_log(tmp_path)
     assert [(line.number, code) for line, code, _ in log.faults()] == [(3, "CANON"), (4, "LINK")]
     assert len(log.events) == len(lines) - 1
-    with pytest.raises(RecordError, match="events.jsonl:3"):
+    with pytest.raises(RecordError, match=r"events\.jsonl:3"):
         log.require_sound()
 
 

@@ -15,10 +15,10 @@ from sibling.canonical import file_digest
 from sibling.errors import RecordError
 from sibling.record.samples import SCHEMA, counts, read_samples, sample_metadata, sample_rows, write_samples
 
-COLUMNS = (
-    "step prompt round sibling task_id prompt_text prompt_ids reference text token_ids sampler_logprobs finish "
-    "length status score reason reward advantage fate trained"
-).split()
+COLUMNS = [
+    *("step", "prompt", "round", "sibling", "task_id", "prompt_text", "prompt_ids", "reference", "text", "token_ids"),
+    *("sampler_logprobs", "finish", "length", "status", "score", "reason", "reward", "advantage", "fate", "trained"),
+]
 
 
 def write(path: Path, rows: list[Row]) -> tuple[str, dict[str, Any]]:

@@ -466,14 +466,16 @@ def test_a_resume_that_misstates_what_came_before(twice: Path, change: Callable[
 # ------------------------------------------------------------------------------------------------ hostile bytes
 
 
+@pytest.fixture(scope="module")
+def scratch(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(clean, tmp_path_factory.mktemp("hostile") / "run"))
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=300)
 def test_hostile_every_change_to_the_log_is_seen_and_none_crashes(
-    clean: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    clean: Path, scratch: Path, data: st.DataObject
 ) -> None:
-    global _scratch
-    if _scratch is None or not _scratch.exists():
-        _scratch = Path(shutil.copytree(clean, tmp_path_factory.mktemp("hostile") / "run"))
     original = (clean / "events.jsonl").read_bytes()
     head = read_log(clean).head
     place = data.draw(st.integers(0, len(original) - 1))
@@ -482,8 +484,8 @@ def test_hostile_every_change_to_the_log_is_seen_and_none_crashes(
         changed = original[:place] + bytes([original[place] ^ bit]) + original[place + 1 :]
     else:
         changed = original[:place]
-    (_scratch / "events.jsonl").write_bytes(changed)
-    alone, with_head = verify_run(_scratch), verify_run(_scratch, head)
+    (scratch / "events.jsonl").write_bytes(changed)
+    alone, with_head = verify_run(scratch), verify_run(scratch, head)
     render(alone)
     assert not with_head.ok
     last = original.rstrip(b"\n").rfind(b"\n") + 1
@@ -491,9 +493,6 @@ def test_hostile_every_change_to_the_log_is_seen_and_none_crashes(
         assert not alone.ok
     else:
         assert not alone.ok or alone.findings or alone.facts["head"] != head
-
-
-_scratch: Path | None = None
 
 
 @given(st.integers(0, 2**16), st.binary(min_size=1, max_size=4))

@@ -106,7 +106,7 @@ def test_a_refused_event_changes_nothing(run: Run, type: str, body: dict[str, An
 
 
 def test_an_event_out_of_order_is_refused(run: Run) -> None:
-    with pytest.raises(RecordError, match="wanted: step 1"):
+    with pytest.raises(RecordError, match="Wanted: step 1"):
         run.step(2)
 
 
@@ -139,18 +139,12 @@ def test_a_new_segment_begins_with_run_resumed(run: Run) -> None:
     assert read_log(run.directory).segment == 1
 
 
-@pytest.mark.parametrize(("segment", "words"), [(2, "cannot be continued"), (0, "cannot be continued")])
-def test_a_segment_out_of_order_is_refused(run: Run, segment: int, words: str) -> None:
+@pytest.mark.parametrize("segment", [0, 3])
+def test_a_segment_out_of_order_is_refused(run: Run, segment: int) -> None:
     run.resume(0)
     run.writer.close()
-    with pytest.raises(RecordError, match=words) if segment != 2 else _allowed():
-        RecordWriter(run.directory, RUN, segment=segment).close()
-
-
-def _allowed() -> Any:
-    import contextlib
-
-    return contextlib.nullcontext()
+    with pytest.raises(RecordError, match="cannot be continued in this segment"):
+        RecordWriter(run.directory, RUN, segment=segment)
 
 
 def test_a_new_log_begins_in_segment_0(tmp_path: Path) -> None:
@@ -287,11 +281,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
+def fill(run: Run) -> None:
+    for _ in range(200):
+        run.writer.write("diagnosis.noted", {**NOTE, "sentence": "s" * 1500})
+
+
 def test_a_full_disk_is_said_clearly_and_the_log_stays_valid(small_disk: Path) -> None:
     run = Run(small_disk / "run").open()
-    with pytest.raises(RecordError, match="No space left on device.*Free some space"):
-        for _ in range(200):
-            run.writer.write("diagnosis.noted", {**NOTE, "sentence": "s" * 1500})
+    with pytest.raises(RecordError, match=r"No space left on device.*Free some space"):
+        fill(run)
     log = read_log(run.directory).require_sound()
     assert log.torn_bytes == 0 and run.writer.head == log.head
     (run.directory / "recipe.yaml").unlink()  # space again: the same writer goes on
@@ -302,7 +300,7 @@ def test_a_full_disk_is_said_clearly_and_the_log_stays_valid(small_disk: Path) -
 
 def test_a_read_only_disk_is_said_clearly(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(RecordError, match="read-only.*run_dir=PATH"):
+    with pytest.raises(RecordError, match=r"read-only.*run_dir=PATH"):
         RecordWriter(small_disk, RUN, segment=0)
 
 

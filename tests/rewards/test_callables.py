@@ -159,7 +159,7 @@ def test_system_exit_in_a_coroutine_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: 1, lambda t: 1, lambda a, b, c: 1, lambda t, c, *, k: 1, lambda prompts, **kw: 1]
+    "call", [lambda: 1, lambda t: 1, lambda a, b, c: 1, lambda t, c, *, k: 1, lambda prompts, completions: 1]
 )
 def test_task_signature_of_the_wrong_arity_is_refused(call):
     with pytest.raises(RequestError, match=r"cannot be called with a task and a completion.*rewards\[\]\.signature"):

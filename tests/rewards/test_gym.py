@@ -1,6 +1,7 @@
 """The scorers of reasoning-gym families."""
 
 import dataclasses
+import threading
 
 import pytest
 
@@ -46,8 +47,6 @@ def test_a_scorer_that_fails_is_an_error(sums):
 
 
 def test_a_scorer_that_is_late_or_returns_nan_is_an_error(sums, monkeypatch):
-    import threading
-
     gate = threading.Event()
     monkeypatch.setattr("sibling.rewards.bounded._GRACE", 0.05)
     monkeypatch.setattr("sibling.tasks.gym.score", lambda columns, answer: gate.wait())

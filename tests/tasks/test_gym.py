@@ -49,6 +49,13 @@ def test_system_message_comes_first():
     assert [m["role"] for m in task.messages] == ["system", "user"]
 
 
+def test_prompts_with_an_empty_reference_are_in_no_stream():
+    zero = GymSource(ReasoningGymTask(family="base_conversion", options={"min_value": 0, "max_value": 1}))
+    tasks = [zero.train(0, step, 0, 1) for step in range(30)] + zero.held_out(30)
+    assert all(t.reference.strip() for t in tasks)
+    assert any(t.columns["metadata"]["decimal_value"] == 0 for t in tasks)  # in base 10 it writes a 0
+
+
 def test_tiny_families_give_what_they_have():
     source = GymSource(
         ReasoningGymTask(

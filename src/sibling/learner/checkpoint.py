@@ -49,8 +49,7 @@ def save(path: Path, state: LearnerState, progress: Progress) -> dict[str, str]:
             "notes": progress.notes,
         }
         (folder / PROGRESS).write_bytes(canonical_json(document))
-        files = tree_digests(folder)
-    return files
+        return tree_digests(folder)
 
 
 def load(path: Path, state: LearnerState, files: dict[str, str]) -> Progress:

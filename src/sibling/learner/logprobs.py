@@ -34,7 +34,7 @@ def score(model: Any, rows: PackedRows, sampling: Sampling, *, with_entropy: boo
     """Run the packed rows through `model`; the distribution is the one the sampler draws from."""
     hidden = hidden_states(model, rows.packed.ids, rows.packed.positions, rows.packed.layout)[rows.before]
     logprobs, entropies = [], []
-    for h, tokens in zip(hidden.split(HEAD_CHUNK), rows.tokens.split(HEAD_CHUNK), strict=True):
+    for h, tokens in zip(torch.split(hidden, HEAD_CHUNK), torch.split(rows.tokens, HEAD_CHUNK), strict=True):
         chunk = _Head(model, sampling, with_entropy)
         logprobs.append(checkpoint(chunk, h, tokens, use_reentrant=False))
         entropies.append(chunk.entropy)

@@ -36,7 +36,9 @@ ATTENTION = "sibling"
 class Layout(Protocol):
     """How packed queries, keys and values attend: q [S, H, D], k and v [S, K, D] -> [S, H, D]."""
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor: ...
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+        """Attention of one layer's packed tokens."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def hidden_states(model: Any, ids: Tensor, positions: Tensor, layout: Layout) ->
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """Logits [n, V] in float32 of hidden states [n, width], soft-capped where the architecture does so."""
     with torch.autocast(hidden.device.type, enabled=False):  # logits are not rounded: see precision.py
-        logits = model.get_output_embeddings()(hidden.float())
+        logits: Tensor = model.get_output_embeddings()(hidden.float())
     cap = getattr(model.config, "final_logit_softcapping", None)
     return logits if cap is None else torch.tanh(logits / cap) * cap
 

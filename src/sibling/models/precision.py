@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -24,13 +24,14 @@ def compute(dtype: ComputeDtype, device: str = "cpu") -> Iterator[None]:
     if dtype == "float32":
         yield
         return
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # float32 in, bfloat16 products, float32 out
+    products: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # made at import, unknown to stubs
+    before = products.fp32_precision
+    products.fp32_precision = "bf16"  # float32 in, bfloat16 products, float32 out
     try:
         with torch.autocast(device, torch.bfloat16):
             yield
     finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
+        products.fp32_precision = before
 
 
 def choose(

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sibling.batch import Fate, Finish, Row, Status
+from sibling.batch import Fate, Finish, Prompt, Row, Status
 from sibling.rollout.collect import Rollout
 from sibling.stats import StepStats
+
+
+class Clock:
+    """Seconds spent in the parts of a step, and since it began."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._parts: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def timing(self, name: str) -> Iterator[None]:
+        """Add the time of the block to `name`."""
+        start = time.monotonic()
+        yield
+        self.add(name, time.monotonic() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add `seconds` to `name`."""
+        self._parts[name] = self._parts.get(name, 0.0) + seconds
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by name, and of the step so far."""
+        return {**self._parts, "step": time.monotonic() - self._start}
 
 
 def step_stats(
@@ -64,6 +89,26 @@ def peak_memory() -> float:
     """Largest resident set of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def add_counts(totals: dict[str, Any], tally: Mapping[str, Any]) -> None:
+    """Add the counts of a step to those of the run, in place."""
+    totals["generated"] += tally["generated"]
+    totals["trained"] += tally["trained"]
+    for fate, n in tally["rejected"].items():
+        totals["rejected"][fate] = totals["rejected"].get(fate, 0) + n
+
+
+def group_of_the_moment(rollout: Rollout) -> tuple[Prompt | None, list[Row]]:
+    """The group whose rewards differ most, the first such; none when no completion has a reward."""
+    rewards: dict[int, list[float]] = {}
+    for row in rollout.rows:
+        if row.reward is not None:
+            rewards.setdefault(row.prompt, []).append(row.reward)
+    if not rewards:
+        return None, []
+    chosen = max(rewards, key=lambda p: (max(rewards[p]) - min(rewards[p]), -p))
+    return rollout.prompts[chosen], [r for r in rollout.rows if r.prompt == chosen]
 
 
 def _rewards(rows: Sequence[Row]) -> dict[str, float]:

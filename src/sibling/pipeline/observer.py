@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ class Observer:
     """Listens to a run. Every method does nothing; a failure in one never hurts the run."""
 
     def phase(self, name: str, detail: str = "") -> None:
-        """A phase begins: load, evaluate, sample, score, learn, save, close."""
+        """A phase begins: load, evaluate, sample, score, learn, save."""
 
     def progress(self, what: str, done: int, total: int, tokens: int) -> None:
         """`done` of `total` completions are finished in this phase, `tokens` drawn so far."""
@@ -29,3 +30,15 @@ class Observer:
 
     def closed(self, summary: Mapping[str, Any]) -> None:
         """The run has ended."""
+
+
+class Shielded:
+    """Tells an observer; what goes wrong there is not the run's business."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        self._observer = observer or Observer()
+
+    def tell(self, what: str, *values: Any) -> None:
+        """Call the observer's method `what`."""
+        with contextlib.suppress(Exception):
+            getattr(self._observer, what)(*values)

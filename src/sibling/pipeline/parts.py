@@ -45,6 +45,7 @@ class Parts:
     state: LearnerState
     learner: LearnerStep
     engine: TorchEngine
+    reference_check: dict[str, dict[str, int]]  # each reward tried with its own reference answers
 
     # -- prompts and completions
 
@@ -173,7 +174,14 @@ def build(recipe: Recipe, *, base: Path) -> Parts:
             compute_dtype=dtype,
             batch_rows=recipe.sampling.batch_rows,
         ),
+        reference_check=grader.check_references(_first_tasks(recipe, source)),
     )
     for task in parts.held_out:
         parts.prompt(task)
     return parts
+
+
+def _first_tasks(recipe: Recipe, source: LocatedSource) -> list[Task]:
+    """The first training prompts, in order: at least those of one step."""
+    size = recipe.sampling.prompts_per_step
+    return [source.train(recipe.seed, n // size, n % size, size) for n in range(max(size, REFERENCE_CHECKS))]

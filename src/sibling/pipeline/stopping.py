@@ -16,6 +16,7 @@ class StopRequest:
         self.cause: str | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        """A signal came: the first asks, the second interrupts."""
         if self.cause is not None:
             raise KeyboardInterrupt
         self.cause = signal.Signals(number).name

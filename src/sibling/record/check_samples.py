@@ -23,6 +23,7 @@ from sibling.errors import RecordError
 from sibling.record.audit import Audit, line_of, shown
 from sibling.record.events import Event
 from sibling.record.replay import (
+    FATES,
     RowMap,
     Rules,
     advantage_faults,
@@ -125,7 +126,7 @@ def _form_faults(rows: Sequence[RowMap], rewards: int) -> Iterator[str]:
     for row in rows:
         if any(row[k] is None for k in _NEEDED if k != "reward") or row["length"] < 1:
             yield _at(row, "a value is missing")
-        elif row["fate"] not in list(Fate) or row["finish"] not in list(Finish):
+        elif row["fate"] not in FATES or row["finish"] not in list(Finish):
             yield _at(row, f"the fate {row['fate']!r} or the finish {row['finish']!r} is not known")
         elif not len(row["status"]) == len(row["score"]) == rewards or any(
             s not in list(Status) for s in row["status"]

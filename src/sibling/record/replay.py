@@ -1,7 +1,7 @@
 """Recomputation of rewards, advantages and fates from the rows of a step. NumPy only; no files, no log.
 
-The batch of a step is its rows apart from the fates refilled and group_dropped. Rows whose reward failed or
-declined are in it without a score. Truncated rows count in the statistics of their group, and have advantage 0.
+The batch of a step is its rows apart from the fates refilled, surplus and group_dropped. Rows whose reward failed
+or declined are in it without a score. Truncated rows count in the statistics of their group, and have advantage 0.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sibling.maths.groups import is_degenerate
 TOLERANCE = 1e-9
 """Relative to max(1, |value|). On the machine that trained, values are bit-equal; another one may round otherwise."""
 
-_OUTSIDE = frozenset({Fate.refilled, Fate.group_dropped})
-_UNSCORED = frozenset({Fate.reward_error, Fate.reward_abstain, Fate.group_dropped})
+_OUTSIDE = frozenset({"refilled", "surplus", "group_dropped"})
+_UNSCORED = frozenset({"reward_error", "reward_abstain", "group_dropped"})
 
 RowMap = Mapping[str, Any]
 """A row of a sample file whose columns have the right types (see check_samples)."""
@@ -51,17 +51,18 @@ class Group:
         return not is_degenerate(self.scores)
 
 
-FATES: Mapping[Fate, tuple[str, Callable[[RowMap, Group], bool]]] = {
-    Fate.trained: ("its reward is present and its group is live", lambda r, g: r["reward"] is not None and g.live),
-    Fate.dead_group: ("the rewards of its group are all equal", lambda r, g: len(g.scores) >= 2 and not g.live),
-    Fate.refilled: ("its group is not live", lambda r, g: not g.live),
-    Fate.reward_error: ("one of its rewards failed", lambda r, g: Status.error in r["status"]),
-    Fate.reward_abstain: ("one of its rewards declined", lambda r, g: Status.abstain in r["status"]),
-    Fate.group_dropped: ("a reward of some sibling failed or declined", lambda r, g: g.failed),
-    Fate.too_few_scores: ("its group has fewer than two scores", lambda r, g: len(g.scores) < 2),
-    Fate.truncated: ("it was truncated", lambda r, g: r["finish"] == Finish.length),
+FATES: Mapping[str, tuple[str, Callable[[RowMap, Group], bool]]] = {
+    "trained": ("its reward is present and its group is live", lambda r, g: r["reward"] is not None and g.live),
+    "dead_group": ("the rewards of its group are all equal", lambda r, g: len(g.scores) >= 2 and not g.live),
+    "refilled": ("its group is not live", lambda r, g: not g.live),
+    "surplus": ("its group is live", lambda r, g: g.live),
+    "reward_error": ("one of its rewards failed", lambda r, g: Status.error in r["status"]),
+    "reward_abstain": ("one of its rewards declined", lambda r, g: Status.abstain in r["status"]),
+    "group_dropped": ("a reward of some sibling failed or declined", lambda r, g: g.failed),
+    "too_few_scores": ("its group has fewer than two scores", lambda r, g: len(g.scores) < 2),
+    "truncated": ("it was truncated", lambda r, g: r["finish"] == Finish.length),
 }
-"""Fate -> what has to be true of a row with it, in words and as a test."""
+"""Fate, as a file names it -> what has to be true of a row with it, in words and as a test."""
 
 
 def reward_faults(rows: Sequence[RowMap], weights: Sequence[float]) -> Iterator[tuple[RowMap, str]]:
@@ -112,7 +113,7 @@ def fate_faults(rows: Sequence[RowMap], rules: Rules) -> Iterator[tuple[RowMap, 
         failed = any(s in (Status.error, Status.abstain) for r in siblings for s in r["status"])
         group = Group(scores[~np.isnan(scores)], failed)
         for row in siblings:
-            words, holds = FATES[Fate(row["fate"])]
+            words, holds = FATES[row["fate"]]
             if not holds(row, group):
                 yield row, f"the fate is {row['fate']}, but it is not so that {words}"
             elif rules.mask_truncated and row["trained"] and row["finish"] == Finish.length:

@@ -155,18 +155,25 @@ def from_list(values: Any, count: int) -> list[Verdict]:
 
 
 def check_task_signature(name: str, call: Callable[..., Any]) -> None:
-    """Raise `RequestError` unless `call(task, completion)` fits its signature."""
+    """Raise `RequestError` unless `call(task, completion)` fits its signature and it is not one of TRL's."""
     try:
-        inspect.signature(call).bind(None, None)
+        signature = inspect.signature(call)
+        signature.bind(None, None)
     except ValueError:
         return  # a builtin without a signature: calling it will tell
     except TypeError as failure:
-        raise RequestError(
-            f"The reward {name} cannot be called with a task and a completion",
-            seen=f"{failure}",
-            wanted="def score(task, completion) -> Verdict | float",
-            do="If it is written for TRL (prompts, completions, **columns), set rewards[].signature to trl",
-        ) from failure
+        raise _not_a_task_reward(name, str(failure)) from failure
+    if trl := set(signature.parameters) & set(_ALWAYS):  # it would be handed one task as its list of prompts
+        raise _not_a_task_reward(name, f"the parameter {min(trl)!r} of the signature {signature}")
+
+
+def _not_a_task_reward(name: str, seen: str) -> RequestError:
+    return RequestError(
+        f"The reward {name} cannot be called with a task and a completion",
+        seen=seen,
+        wanted="def score(task, completion) -> Verdict | float",
+        do="If it is written for TRL (prompts, completions, **columns), set rewards[].signature to trl",
+    )
 
 
 def check_trl_signature(name: str, call: Callable[..., Any]) -> Accepts:

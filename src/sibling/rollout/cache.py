@@ -97,7 +97,7 @@ class DecodeLayout:
 
     def keep(self, rows: Tensor) -> None:
         """Keep these rows (ascending indices) and the prompts they need; the rest leaves the buffers."""
-        prompts, renumbered = self.prompt_of_row[rows].unique(return_inverse=True)
+        prompts, renumbered = torch.unique(self.prompt_of_row[rows], return_inverse=True)
         self.prompt_of_row = renumbered
         if len(prompts) < len(self.length):
             self.length = self.length[prompts]

@@ -165,9 +165,7 @@ def _assemble(
     members = [(n, i) for n, g in enumerate(counted) for i, f in enumerate(g.fates) if f in _IN_BATCH]
     number = np.array([n for n, _ in members], dtype=np.int64)
     reward = np.array([counted[n].rewards[i] for n, i in members], dtype=np.float64)
-    values = group_advantages(
-        reward, number, scale=objective.scale, ddof=objective.ddof, eps=objective.epsilon_std
-    )
+    values = group_advantages(reward, number, scale=objective.scale, ddof=objective.ddof, eps=objective.epsilon_std)
     trained = np.array([counted[n].fates[i] is Fate.trained for n, i in members], dtype=np.bool_)
     masked = np.array([counted[n].fates[i] is Fate.truncated for n, i in members], dtype=np.bool_)
     completions = [counted[n].completions[i] for n, i in members]

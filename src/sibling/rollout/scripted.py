@@ -37,6 +37,4 @@ class ScriptedEngine:
         tokens = [*self.encode(text), self.eos_id]
         finish = Finish.eos if len(tokens) <= params.max_tokens else Finish.length
         tokens = tokens[: params.max_tokens]
-        return Completion(
-            np.array(tokens, dtype=np.int64), np.full(len(tokens), -1.0, dtype=np.float32), finish, text
-        )
+        return Completion(np.array(tokens, dtype=np.int64), np.full(len(tokens), -1.0, dtype=np.float32), finish, text)
