@@ -167,6 +167,8 @@ def test_a_missing_key_is_named() -> None:
     [
         ({"steps": "many"}, "'steps' is 'many': input should be a valid integer"),
         ({"steps": 2.5}, "'steps' is 2.5: input should be a valid integer"),
+        ({"steps": True}, "'steps' is true"),
+        ({"sampling": {"top_k": False}}, "'top_k' is false"),
         ({"steps": 0}, "'steps' is 0: input should be greater than or equal to 1"),
         ({"sampling": {"temperature": 0}}, "'sampling.temperature' is 0: input should be greater than 0"),
         ({"sampling": {"top_p": 1.5}}, "'sampling.top_p' is 1.5: input should be less than or equal to 1"),
@@ -184,6 +186,11 @@ def test_a_missing_key_is_named() -> None:
 )
 def test_a_wrong_value_is_refused_in_words(changes: dict[str, Any], words: str) -> None:
     assert words in refusal(**changes)
+
+
+def test_a_refused_element_is_one_fault_and_not_two() -> None:
+    text = refusal(rewards=[{"type": "overlong"}])
+    assert text.endswith("is not a valid recipe: 'rewards.0.cache' is missing and has no default.")
 
 
 def test_a_group_of_one_is_refused_for_every_objective() -> None:
@@ -234,6 +241,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("name: [a", "not valid YAML"),
         ("- name\n- steps\n", "not a mapping. Seen: list"),
         ("", "not a mapping. Seen: NoneType"),
+        ("seed: 1\nsteps: 2\nseed: 3\n", "'seed' is given twice"),
+        ("name: a\nsampling: {top_p: 1, top_p: 0.5}\n", "'top_p' is given twice"),
         ("name: !!python/object:os.system x\n", "not valid YAML"),
     ],
 )
@@ -257,6 +266,7 @@ def test_a_file_that_is_not_utf_8_is_refused(path: Path) -> None:
         ("learner.optimizer.learning_rate=2e-5", lambda r: r.learner.optimizer.learning_rate, 2e-5),
         ("learner.optimizer.learning_rate=1.5e-6", lambda r: r.learner.optimizer.learning_rate, 1.5e-6),
         ("learner.optimizer.betas=[0.8,0.9]", lambda r: r.learner.optimizer.betas, (0.8, 0.9)),
+        ("name='1e5'", lambda r: r.name, "1e5"),
         ("rewards.0.weight=2", lambda r: r.rewards[0].weight, 2.0),
         ("objective.type=grpo", lambda r: r.objective.type, "grpo"),
         ("model.type=tiny", lambda r: r.model.type, "tiny"),
@@ -271,6 +281,13 @@ def test_an_override_is_read_as_yaml(override: str, knob: Any, value: Any, path:
     seen = knob(load_recipe(path, [override]))
     assert seen == value
     assert type(seen) is type(value)
+
+
+def test_an_exponent_without_a_point_is_a_number_in_a_file_too(path: Path) -> None:
+    task = {"type": "reasoning_gym", "family": "leg_counting", "options": {"share": 2}}
+    text = yaml.safe_dump(SHORTEST | {"task": task}).replace("share: 2", "share: 2e-3")
+    path.write_text(text, encoding="utf-8")
+    assert load_recipe(path).resolved()["task"]["options"] == {"share": 0.002}
 
 
 def test_later_overrides_win_and_the_file_is_not_changed(path: Path) -> None:

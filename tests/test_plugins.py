@@ -102,11 +102,14 @@ def test_a_name_that_is_not_callable(folder: Path) -> None:
         load("my_rewards.py:limit", base=folder)
 
 
-@pytest.mark.parametrize("body", ["import not_a_module_anywhere", "1 / 0", "def broken(:"])
+@pytest.mark.parametrize("body", ["import not_a_module_anywhere", "1 / 0", "def broken(:", "raise SystemExit(3)"])
 def test_a_file_that_fails_to_import(body: str, folder: Path) -> None:
     (folder / "bad.py").write_text(body, encoding="utf-8")
     before = set(sys.modules)
-    with pytest.raises(RequestError, match=r"bad\.py does not import.*Seen: (ModuleNotFound|ZeroDivision|Syntax)Error"):
+    with pytest.raises(
+        RequestError,
+        match=r"bad\.py does not import.*Seen: (ModuleNotFoundError|ZeroDivisionError|SyntaxError|SystemExit)",
+    ):
         load("bad.py:score", base=folder)
     assert not any(m.startswith("sibling_plugin") for m in set(sys.modules) - before)
 

@@ -10,6 +10,7 @@ here; the pages under `docs/` are generated from these fields.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -23,6 +24,16 @@ from sibling.errors import RequestError
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, data: Any) -> Any:
+        """Python counts True as 1; in a recipe it is a slip."""
+        for name, value in data.items() if isinstance(data, dict) else ():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field is not None and field.annotation is not bool:
+                raise ValueError(f"{name!r} is {str(value).lower()}: it takes no true or false")
+        return data
 
 
 # ---------------------------------------------------------------------------------------------- models
@@ -473,7 +484,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             do="The recipes that ship with the project are under recipes/",
         )
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"The recipe {path} is not valid YAML", seen=" ".join(str(error).split())) from error
     if not isinstance(data, dict):
@@ -494,19 +505,34 @@ def parse_recipe(data: dict[str, Any], *, source: str = "the recipe") -> Recipe:
         raise RequestError(f"{source} is not a valid recipe: " + "; ".join(_faults(error))) from error
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as people write recipes: 2e-5 is a number (YAML 1.1 reads text), and a key given twice is a fault."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
+
+
 def _override(data: dict[str, Any], item: str) -> None:
     key, eq, text = item.partition("=")
     if not eq or not key:
         raise RequestError("An override must be key=value", seen=repr(item), wanted="for example sampling.group_size=8")
     try:
-        value = yaml.safe_load(text) if text else None
+        value = _read_yaml(text) if text else None
     except yaml.YAMLError as error:
         raise RequestError(f"The value of the override {key} is not valid YAML", seen=repr(text)) from error
-    if isinstance(value, str):  # YAML 1.1 reads 2e-5 as text
-        try:
-            value = float(value)
-        except ValueError:
-            pass
     node: Any = data
     *parents, last = key.split(".")
     for part in parents:
@@ -540,7 +566,9 @@ def _element(items: list[Any], part: str, key: str) -> Any:
 def _faults(error: ValidationError) -> list[str]:
     """One sentence a fault, most useful first, at most five."""
     lines = []
-    for fault in error.errors()[:5]:
+    # An element that is refused is left out, so pydantic then finds the list too short as well: one fault, not two.
+    faults = [f for f in error.errors() if not (f["type"] == "too_short" and f["input"])]
+    for fault in faults[:5]:
         where = _where(fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = _known_keys(fault["loc"][:-1])
@@ -548,14 +576,15 @@ def _faults(error: ValidationError) -> list[str]:
             hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
             lines.append(f"unknown key {where!r}; {hint}")
         elif fault["type"] == "value_error":
-            lines.append(str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"])
+            text = str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"]
+            lines.append(f"{where}: {text}" if fault["loc"] else text)
         elif fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
-            seen = fault.get("ctx", {}).get("tag", "no type")
-            wanted = fault.get("ctx", {}).get("expected_tags", "a type")
-            wanted_names = [t.strip(" '") for t in str(wanted).split(",")]
-            near = difflib.get_close_matches(str(seen), wanted_names, n=1, cutoff=0.5)
+            names = [str(_tag(option)) for option in _walk(fault["loc"])[0]]
+            seen = fault.get("ctx", {}).get("tag")
+            near = difflib.get_close_matches(str(seen), names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            lines.append(f"{where}.type is {seen!r}, wanted one of {', '.join(wanted_names)}{hint}")
+            is_what = f"{where}.type is {seen!r}" if seen is not None else f"{where!r} has no type"
+            lines.append(f"{is_what}, wanted one of {', '.join(names)}{hint}")
         elif fault["type"] == "missing":
             lines.append(f"{where!r} is missing and has no default")
         else:

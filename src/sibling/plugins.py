@@ -51,7 +51,7 @@ def _from_module(name: str, base: Path | None) -> Any:
         sys.path.insert(0, str(base))
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever a user's module raises at import is one failure: it does not import
+    except (Exception, SystemExit) as error:  # whatever it raises is one failure: it does not import
         raise _import_failure(name, error) from error
 
 
@@ -69,13 +69,13 @@ def _from_file(name: str, base: Path | None) -> Any:
     sys.modules[unique] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # as above
+    except (Exception, SystemExit) as error:  # as above; a script without a main guard may well exit
         del sys.modules[unique]
         raise _import_failure(name, error) from error
     return module
 
 
-def _import_failure(name: str, error: Exception) -> RequestError:
+def _import_failure(name: str, error: BaseException) -> RequestError:
     return RequestError(
         f"The module {name} does not import",
         seen=f"{type(error).__name__}: {error}",

@@ -22,7 +22,7 @@ from sibling.canonical import canonical_json, digest, file_digest
 from sibling.errors import RecordError
 from sibling.record.findings import CODES
 from sibling.record.reader import read_log
-from sibling.record.samples import read_samples
+from sibling.record.samples import read_samples, sample_metadata
 from sibling.record.verify import VerifyReport, render, verify_run
 
 
@@ -174,10 +174,21 @@ def test_a_line_not_in_canonical_form(run: Path) -> None:
     assert found(run) == {"CANON", "LINK"}
 
 
-def test_a_missing_body_field_with_fixed_hashes(run: Path) -> None:
-    edit(run, "template.bound", lambda body: body.pop("template_digest"))
+@pytest.mark.parametrize(
+    ("type", "field"),
+    [
+        ("template.bound", "template_digest"),
+        ("rollout.batch", "counts"),
+        ("run.opened", "reward_names"),
+        ("reward.bound", "rewards"),
+        ("checkpoint.saved", "files"),
+        ("run.closed", "counts"),
+    ],
+)
+def test_a_missing_body_field_with_fixed_hashes(run: Path, type: str, field: str) -> None:
+    edit(run, type, lambda body: body.pop(field))
     report = verify_run(run)
-    assert errors(report) == {"FIELD"} and "template_digest" in report.findings[0].sentence
+    assert any(f.code == "FIELD" and f"{type}: lacks '{field}'" in f.sentence for f in report.findings)
 
 
 def test_a_line_of_another_run(run: Path) -> None:
@@ -351,6 +362,31 @@ def test_a_completion_removed_with_every_count_fixed_leaves_a_gap_among_its_sibl
     edit(run, "rollout.batch", recount)
     report = verify_run(run)
     assert any("siblings are not 0 .. 3" in f.sentence for f in report.findings)
+
+
+def test_a_fate_that_its_row_does_not_bear_out_with_every_count_fixed(run: Path) -> None:
+    """A trained completion is called truncated, though it ended by itself."""
+    forge(run, lambda rows: rows[0].update(fate="truncated", trained=False, advantage=0.0))
+
+    def recount(counts: dict[str, Any]) -> None:
+        counts["trained"] -= 1
+        counts["rejected"]["truncated"] = 1
+
+    edit(run, "rollout.batch", lambda body: recount(body["counts"]))
+    edit(run, "run.closed", lambda body: recount(body["counts"]))
+    edit(run, "update.applied", lambda body: body["stats"].update(trained=6))
+    report = verify_run(run)
+    assert [f.code for f in report.findings] == ["ADV"]
+    assert "it is not so that it was truncated" in report.findings[0].sentence
+
+
+def test_weights_in_the_file_that_are_not_those_bound(run: Path) -> None:
+    path = run / "samples" / "step-000001.parquet"
+    table = read_samples(path)
+    note = {**sample_metadata(table), "reward_weights": [1.0, 0.75]}
+    pq.write_table(table.replace_schema_metadata({b"sibling": canonical_json(note)}), path)
+    edit(run, "rollout.batch", lambda body: body.update(samples_sha256=file_digest(path)))
+    assert found(run) == {"REWARD"}
 
 
 def test_counts_that_do_not_add_up(run: Path) -> None:

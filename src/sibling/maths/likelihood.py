@@ -61,14 +61,16 @@ def _support(logits: Tensor, top_k: int, top_p: float, min_p: float) -> Bool[Ten
 
 
 def token_logprobs(logits: Float[Tensor, "n V"], tokens: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """log p(token) = logit_token - logsumexp(logits), row by row."""
-    return logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
+    """log p(token) = logit_token - logsumexp(logits), row by row.
+
+    Through the fused cross-entropy: one pass over the vocabulary instead of three, forward and backward.
+    """
+    return -torch.nn.functional.cross_entropy(logits, tokens, reduction="none")
 
 
 def entropy(logits: Float[Tensor, "n V"]) -> Float[Tensor, " n"]:
     """H = -sum_v p_v log p_v in nats; tokens outside the support add nothing."""
-    logp = logits.log_softmax(-1)
-    return -(logp.exp() * logp.masked_fill(logp == float("-inf"), 0.0)).sum(-1)
+    return torch.special.entr(logits.softmax(-1)).sum(-1)
 
 
 def draw(logits: Float[Tensor, "n V"], uniform: Float[Tensor, " n"]) -> Int[Tensor, " n"]:

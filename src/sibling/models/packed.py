@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from sibling.errors import ModelError
+from sibling.models.precision import head_product
 
 ATTENTION = "sibling"
 
@@ -56,6 +57,7 @@ class GroupLayout:
     def __init__(self, spans: Sequence[GroupSpan], device: torch.device | None = None) -> None:
         self.spans = tuple(spans)
         self._plans = [_Plan(span, device) for span in self.spans]
+        self._sizes = [span.prompt + sum(span.completions) for span in self.spans]
         self.keys: list[Tensor] = []  # per layer, filled when `keep` is set: prefill hands them to the cache
         self.values: list[Tensor] = []
         self.keep = False
@@ -65,36 +67,35 @@ class GroupLayout:
         if self.keep:
             self.keys.append(k)
             self.values.append(v)
-        return torch.cat([plan.attend(q, k, v, scale, window) for plan in self._plans])
+        groups = zip(self._plans, *(torch.split(x, self._sizes) for x in (q, k, v)), strict=True)
+        return torch.cat([plan.attend(*qkv, scale, window) for plan, *qkv in groups])
 
 
 class _Plan:
     """One group: index tensors made once and used by every layer."""
 
     def __init__(self, span: GroupSpan, device: torch.device | None) -> None:
-        self.begin, self.prompt = span.start, span.prompt
-        self.end = span.start + span.prompt + sum(span.completions)
+        self.prompt, self.total = span.prompt, sum(span.completions)
         self.siblings, self.longest = len(span.completions), max(span.completions, default=0)
         lengths = torch.tensor(span.completions, dtype=torch.long, device=device)
-        first = span.start + span.prompt + lengths.cumsum(0) - lengths
-        column = torch.arange(self.longest, device=device)
-        inside = column[None, :] < lengths[:, None]
+        first = lengths.cumsum(0) - lengths
+        self.column = torch.arange(self.longest, device=device)
+        inside = self.column[None, :] < lengths[:, None]
         # Padding repeats a sibling's first token: it stands after the real tokens, so causality hides it.
-        self.gather = torch.where(inside, first[:, None] + column[None, :], first[:, None]).reshape(-1)
+        self.gather = torch.where(inside, first[:, None] + self.column[None, :], first[:, None]).reshape(-1)
         self.real = inside.reshape(-1).nonzero()[:, 0]
-        self.column = column
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
-        stop = self.begin + self.prompt
-        kp, vp = (x[self.begin : stop].transpose(0, 1)[None] for x in (k, v))  # [1, K, L, D]
-        qp = q[self.begin : stop].transpose(0, 1)[None]
+        """q, k and v of this group's tokens [L + sum T, heads, D]."""
+        parts = [torch.split(x, [self.prompt, self.total]) for x in (q, k, v)]
+        qp, kp, vp = (prompt.transpose(0, 1)[None] for prompt, _ in parts)  # [1, heads, L, D]
         causal = window is None or window >= self.prompt
-        prompt_mask = None if causal else _band(torch.arange(self.prompt, device=q.device), 0, self.prompt, window)
-        out = _sdpa(qp, kp, vp, prompt_mask, scale)[0].transpose(0, 1)
+        mask = None if causal else _band(torch.arange(self.prompt, device=q.device), self.prompt, window)
+        out = _sdpa(qp, kp, vp, mask, scale)[0].transpose(0, 1)
         if self.siblings == 0:
             return out
-        siblings = self._siblings(q, k, v, kp, vp, scale, window)
-        return torch.cat([out, siblings])
+        rest = [own for _, own in parts]
+        return torch.cat([out, self._siblings(rest[0], rest[1], rest[2], kp, vp, scale, window)])
 
     def _siblings(
         self, q: Tensor, k: Tensor, v: Tensor, kp: Tensor, vp: Tensor, scale: float, window: int | None
@@ -103,14 +104,14 @@ class _Plan:
         qs, ks, vs = (x[self.gather].view(g, t, x.shape[1], x.shape[2]).transpose(1, 2) for x in (q, k, v))
         keys = torch.cat([kp.expand(g, -1, -1, -1), ks], dim=2)
         values = torch.cat([vp.expand(g, -1, -1, -1), vs], dim=2)
-        mask = _band(self.prompt + self.column, 0, self.prompt + t, window)
+        mask = _band(self.prompt + self.column, self.prompt + t, window)
         out = _sdpa(qs, keys, values, mask, scale).transpose(1, 2).reshape(g * t, q.shape[1], q.shape[2])
         return out[self.real]
 
 
-def _band(query_positions: Tensor, first_key: int, keys: int, window: int | None) -> Tensor:
+def _band(query_positions: Tensor, keys: int, window: int | None) -> Tensor:
     """Boolean mask [queries, keys]: a query sees keys at or before it, within `window` positions if given."""
-    key = torch.arange(first_key, first_key + keys, device=query_positions.device)
+    key = torch.arange(keys, device=query_positions.device)
     distance = query_positions[:, None] - key[None, :]
     seen = distance >= 0
     return seen if window is None else seen & (distance < window)
@@ -191,8 +192,10 @@ def hidden_states(model: Any, ids: Tensor, positions: Tensor, layout: Layout) ->
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """Logits [n, V] in float32 of hidden states [n, width], soft-capped where the architecture does so."""
-    with torch.autocast(hidden.device.type, enabled=False):  # logits are not rounded: see precision.py
-        logits: Tensor = model.get_output_embeddings()(hidden.float())
+    head = model.get_output_embeddings()
+    logits = head_product(hidden, head.weight)
+    if getattr(head, "bias", None) is not None:
+        logits = logits + head.bias
     cap = getattr(model.config, "final_logit_softcapping", None)
     return logits if cap is None else torch.tanh(logits / cap) * cap
 

@@ -75,8 +75,12 @@ def _require_same(type_: str, recorded: Mapping[str, Any], body: Mapping[str, An
 
 def first_findings(parts: Parts) -> list[Finding]:
     """What can be told before the first step. Raises `RunError` for a finding of severity error."""
+    policy = parts.recipe.reward_policy.refused_references
+    # A function of the user's may want more than the bare answer (tags, a style), so it only warns.
+    own = {r.name or r.type for r in parts.recipe.rewards if r.type == "callable"}
     found = [
-        *references(parts.reference_check, parts.recipe.reward_policy.refused_references),
+        *references({n: c for n, c in parts.reference_check.items() if n not in own}, policy),
+        *references({n: c for n, c in parts.reference_check.items() if n in own}, "warn"),
         *one_prompt(parts.recipe.sampling.prompts_per_step),
     ]
     for finding in found:

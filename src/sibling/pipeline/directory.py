@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,11 @@ from sibling.canonical import canonical_json, file_digest
 from sibling.config import Recipe, parse_recipe
 from sibling.errors import RequestError
 from sibling.record.files import atomic_write, explain
+from sibling.record.lock import LOCK_NAME, holder
 from sibling.record.reader import EVENTS_NAME, Log, read_log
+
+_REQUEST = ("recipe.yaml", "resolved.json", "origin.json")
+_FOLDERS = ("samples", "checkpoints", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,44 @@ class RunDirectory:
         """Raise `RequestError` unless a new run may begin here: nothing is ever overwritten."""
         if self.path.exists() and not self.path.is_dir():
             raise RequestError(f"The run directory {self.path} is a file", do="Choose another one with run_dir=PATH")
-        if not (self.path / EVENTS_NAME).exists():
+        log = read_log(self.path) if (self.path / EVENTS_NAME).exists() else None
+        if log is None or not log.lines:
+            self._require_room()
             return
-        log = read_log(self.path)
+        pid = holder(self.path)
+        if pid not in (None, os.getpid()):
+            raise RequestError(
+                f"The run directory {self.path} is in use: a run is writing to it",
+                seen=f"process {pid}, at step {log.latest_step()}" if pid else f"step {log.latest_step()}",
+                wanted="a directory of its own for each run",
+                do=f"Watch that run with `sibling watch {self.path}`, or choose another directory with run_dir=PATH",
+            )
+        self._refuse(log, recipe)
+
+    def _require_room(self) -> None:
+        """Refuse files of somebody else under a run's names. A run that ended before its first event left a lock."""
+        begun = (self.path / LOCK_NAME).exists()
+        names = (*_REQUEST, *_FOLDERS, self.model.name, "report.html")
+        taken = [n for n in names if (self.path / n).exists() and not (begun and self._untouched(n))]
+        if taken:
+            raise RequestError(
+                f"The directory {self.path} holds files that a run would overwrite",
+                seen=", ".join(taken),
+                wanted="a directory without them, or one that does not exist yet",
+                do="Choose another directory with run_dir=PATH; nothing was changed",
+            )
+
+    def _untouched(self, name: str) -> bool:
+        path = self.path / name
+        return name in _REQUEST or (name in _FOLDERS and path.is_dir() and not any(path.iterdir()))
+
+    def _refuse(self, log: Log, recipe: Recipe) -> None:
         opened = log.opened()
-        same = opened is not None and opened.body.get("recipe_digest") == recipe.digest()
-        if not same:
+        seen = opened.body.get("recipe_digest") if opened else "unknown"
+        if seen != recipe.digest():
             raise RequestError(
                 f"The run directory {self.path} holds the run of another recipe",
-                seen=f"step {log.latest_step()}, recipe {opened.body.get('recipe_digest') if opened else 'unknown'}",
+                seen=f"step {log.latest_step()}, recipe {seen}",
                 wanted=f"an empty directory for recipe {recipe.digest()}",
                 do="Choose another directory with run_dir=PATH; nothing was changed",
             )
@@ -83,14 +117,20 @@ class RunDirectory:
             else f"Go on with `sibling resume {self.path}`, or choose another directory with run_dir=PATH",
         )
 
-    def create(self, recipe: Recipe, recipe_text: str, base: Path) -> None:
-        """Make the directory and write what was asked and what it was resolved to."""
+    def make(self) -> None:
+        """Make the directory, if need be; what goes into it is written under its lock."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in ("samples", "checkpoints", "evaluation"):
-                (self.path / name).mkdir(exist_ok=True)
         except OSError as error:
             raise explain(f"Cannot make the run directory {self.path}", error) from error
+
+    def write_request(self, recipe: Recipe, recipe_text: str, base: Path) -> None:
+        """Write what was asked and what it was resolved to, and make the folders."""
+        try:
+            for name in _FOLDERS:
+                (self.path / name).mkdir(exist_ok=True)
+        except OSError as error:
+            raise explain(f"Cannot make a folder in {self.path}", error) from error
         atomic_write(self.recipe, recipe_text.encode())
         atomic_write(self.resolved, canonical_json(recipe.resolved()))
         atomic_write(self.origin, canonical_json({"base": str(base.resolve())}))
@@ -119,8 +159,8 @@ class RunDirectory:
             )
         if opened is None:
             raise RequestError(
-                f"The run in {self.path} ended before its first event was written",
-                do=f"Remove {self.path} and start again with `sibling train`",
+                f"The run in {self.path} ended before its first event was written, so there is nothing to resume",
+                do="Start it again with the same `sibling train` command",
             )
         for path, key in ((self.resolved, "resolved_sha256"), (self.recipe, "recipe_sha256")):
             seen = file_digest(path) if path.is_file() else "no such file"
@@ -132,5 +172,17 @@ class RunDirectory:
                     do="Put the file back; to run with other settings start a new run with `sibling train`",
                 )
         recipe = parse_recipe(json.loads(self.resolved.read_bytes()), source=str(self.resolved))
-        base = json.loads(self.origin.read_bytes())["base"] if self.origin.is_file() else "."
-        return recipe, Path(base), log
+        return recipe, self._base(), log
+
+    def _base(self) -> Path:
+        try:
+            return Path(json.loads(self.origin.read_bytes())["base"])
+        except FileNotFoundError:
+            return Path.cwd()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RequestError(
+                f"{self.origin} cannot be read",
+                seen=f"{type(error).__name__}: {error}",
+                wanted='{"base": the folder that relative paths of the recipe start from}',
+                do="Mend the file, or remove it and resume from that folder",
+            ) from error

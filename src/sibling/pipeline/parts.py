@@ -24,8 +24,8 @@ from sibling.rewards.grade import Grader
 from sibling.rollout.engine import GroupRequest, Progress, SamplingParams
 from sibling.rollout.torch_engine import TorchEngine
 from sibling.seeds import uniforms
-from sibling.tasks.load import LocatedSource, open_source
-from sibling.tasks.task import Task
+from sibling.tasks.load import open_source
+from sibling.tasks.task import Task, TaskSource
 
 REFERENCE_CHECKS = 32
 """Training prompts on which each reward is tried with its own reference answers before the run."""
@@ -37,7 +37,7 @@ class Parts:
 
     recipe: Recipe
     loaded: LoadedModel
-    source: LocatedSource
+    source: TaskSource
     held_out: list[Task]
     grader: Grader
     compute_dtype: ComputeDtype
@@ -181,7 +181,7 @@ def build(recipe: Recipe, *, base: Path) -> Parts:
     return parts
 
 
-def _first_tasks(recipe: Recipe, source: LocatedSource) -> list[Task]:
+def _first_tasks(recipe: Recipe, source: TaskSource) -> list[Task]:
     """The first training prompts, in order: at least those of one step."""
     size = recipe.sampling.prompts_per_step
     return [source.train(recipe.seed, n // size, n % size, size) for n in range(max(size, REFERENCE_CHECKS))]

@@ -208,7 +208,7 @@ def _unreadable(path: Path, error: OSError | ValueError) -> RecordError:
 
 def _superseded(event: Event, resumed: Event) -> bool:
     back = resumed.body.get("from_step")
-    return isinstance(back, int) and event.seg < resumed.seg and _after(event, back)
+    return isinstance(back, int) and _after(event, back)  # all that came before it is of an earlier segment
 
 
 def _after(event: Event, step: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from sibling.config import (
     ArithmeticTask,
@@ -24,15 +23,7 @@ from sibling.tasks.python_source import CallableSource
 from sibling.tasks.task import TaskSource
 
 
-class LocatedSource(TaskSource, Protocol):
-    """A task source that can say where a prompt stands, so that a message to a person names the line."""
-
-    def location(self, task_id: str) -> str:
-        """Such as `problems.jsonl line 12`; for generated prompts, the generator and the id."""
-        ...
-
-
-def open_source(config: TaskConfig, *, base: Path) -> LocatedSource:
+def open_source(config: TaskConfig, *, base: Path) -> TaskSource:
     """The source that `config` names; paths are relative to `base` (the recipe's folder), then to the working folder.
 
     Raises `TaskError` for a missing or empty source, malformed lines, missing columns, empty prompts, duplicate

@@ -57,6 +57,10 @@ class TaskSource(Protocol):
         """The first `count` held-out prompts (fewer if the source has fewer); the same for every seed."""
         ...
 
+    def location(self, task_id: str) -> str:
+        """Where a prompt stands, for messages: `problems.jsonl line 12`, or the generator and the id."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """JSON-ready facts for the record: kind, options, counts, digest, licence if known."""
         ...
