@@ -48,7 +48,7 @@ docs: $(STAMP)-docs  ## the pages under docs/, warnings are errors
 	@echo "docs/_build/html/index.html"
 
 bench: $(STAMP)-train  ## tokens per second, sampled and trained, on this machine
-	$(BIN)/python bench/throughput.py
+	$(BIN)/python benchmarks/throughput.py
 
 clean:  ## remove the virtual environment, built pages and caches; runs/ is kept
 	rm -rf .venv docs/_build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -7,12 +7,15 @@ written aside and renamed; no pickle is ever written or read.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sibling.canonical import canonical_json, tree_digests
@@ -37,11 +40,9 @@ class Progress:
 def save(path: Path, state: LearnerState, progress: Progress) -> dict[str, str]:
     """Write a checkpoint; returns relative path -> digest of its files. Raises `RecordError` on a full disk."""
     with atomic_directory(path) as folder:
-        try:
+        with system_errors():
             save_file(state.weights(), folder / WEIGHTS)
             save_file(adamw.state_tensors(state.optimizer, state.parameters), folder / OPTIMIZER)
-        except SafetensorError as error:  # its I/O errors do not derive from OSError
-            raise OSError(_errno(error), str(error)) from error
         document = {
             "step": progress.step,
             "updates": progress.updates,
@@ -64,7 +65,7 @@ def load(path: Path, state: LearnerState, files: dict[str, str]) -> Progress:
             f"The checkpoint {path} is corrupt",
             seen=", ".join(f"{n} {'is missing' if n not in seen else 'differs from the record'}" for n in wrong),
             wanted="the files as they were recorded",
-            do=f"Move {path} away and resume again: the run goes on from the checkpoint before it",
+            do=f"Remove {path} and resume again: the run goes on from the checkpoint before it, or from the beginning",
         )
     document = json.loads((path / PROGRESS).read_bytes())
     state.load(load_file(path / WEIGHTS), load_file(path / OPTIMIZER), int(document["updates"]))
@@ -74,8 +75,16 @@ def load(path: Path, state: LearnerState, files: dict[str, str]) -> Progress:
     return Progress(int(document["step"]), int(document["updates"]), digest, dict(document["notes"]))
 
 
-def _errno(error: SafetensorError) -> int:
-    """The system's error number that safetensors puts into its message as `(os error N)`; 5 (EIO) if none."""
-    _, found, rest = str(error).partition("os error ")
-    digits = rest.split(")")[0].strip()
-    return int(digits) if found and digits.isdigit() else 5
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Turn what safetensors and tokenizers raise when the system refuses a write into the `OSError` it is.
+
+    Both are written in Rust: their errors do not derive from `OSError`, and name the number as `(os error N)`.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if isinstance(error, OSError) or number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error

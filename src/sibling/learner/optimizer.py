@@ -59,6 +59,7 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, parameters: Named, tens
     strange = sorted(set(tensors) - known)
     if strange:
         raise RunError("The optimizer state belongs to other parameters", seen=strange[:3])
+    optimizer.state.clear()
     for name, parameter in parameters:
         state = {key: tensors[f"{name}/{key}"].clone() for key in _STATES if f"{name}/{key}" in tensors}
         if state:

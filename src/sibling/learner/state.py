@@ -43,7 +43,7 @@ class LearnerState:
             if needs_reference:
                 self._reference = copy.deepcopy(model).requires_grad_(False).eval()
         if config.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            _checkpoint_activations(self.model)
         self.model.train()
         _disable_dropout(self.model)
         self.parameters = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
@@ -145,6 +145,8 @@ def _with_adapters(model: Any, config: FinetuneConfig, seed: int) -> Any:
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = config.target_modules if isinstance(config.target_modules, str) else list(config.target_modules)
+    if isinstance(targets, list):
+        _require_targets(model, targets)
     lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=targets, lora_dropout=0.0, bias="none")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -161,8 +163,28 @@ def _with_adapters(model: Any, config: FinetuneConfig, seed: int) -> Any:
     return model
 
 
+def _require_targets(model: Any, targets: list[str]) -> None:
+    """Refuse a name that no module has, and a weight that two modules share: one of them would go unadapted."""
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    tied = ends[0].weight is ends[1].weight
+    for target in targets:
+        found = [m for name, m in model.named_modules() if f".{name}".endswith(f".{target}")]
+        if not found or (tied and any(m is end for m in found for end in ends)):
+            raise ModelError(
+                "LoRA cannot adapt a module: " + ("its weight is tied" if found else "the model has none of that name"),
+                seen=f"{target} in learner.finetune.target_modules",
+                wanted="names of linear layers of the model, or all-linear",
+            )
+
+
 def _adapter_layers(model: Any) -> list[Any]:
     return [m for m in model.modules() if hasattr(m, "get_delta_weight")]
+
+
+def _checkpoint_activations(model: Any) -> None:
+    # transformers renamed the method within version 5; its first argument stayed the same.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def _disable_dropout(model: Any) -> None:

@@ -139,6 +139,7 @@ class LearnerStep:
         """
         weight_of = dict(zip(rows.tolist(), self._weights(batch, rows).tolist(), strict=True))
         device = self.state.model.device
+        self.state.optimizer.zero_grad(set_to_none=True)  # a batch refused half-way has left gradients
         with compute(self.compute_dtype, device.type):
             for micro in self._micro(batch, live):
                 packed = self._pack(batch, micro)

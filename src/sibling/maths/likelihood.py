@@ -70,7 +70,9 @@ def token_logprobs(logits: Float[Tensor, "n V"], tokens: Int[Tensor, " n"]) -> F
 
 def entropy(logits: Float[Tensor, "n V"]) -> Float[Tensor, " n"]:
     """H = -sum_v p_v log p_v in nats; tokens outside the support add nothing."""
-    return torch.special.entr(logits.softmax(-1)).sum(-1)
+    logp = logits.log_softmax(-1)
+    total: Tensor = torch.linalg.vecdot(logp.exp(), logp.clamp(min=-1e30))  # 0 * -inf would be NaN
+    return -total
 
 
 def draw(logits: Float[Tensor, "n V"], uniform: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
@@ -90,6 +92,7 @@ def draw(logits: Float[Tensor, "n V"], uniform: Float[Tensor, " n"]) -> Int[Tens
     rows = torch.arange(n, device=logits.device)
     inside = padded[rows, block].double()
     rest = target - (cumulative[rows, block] - padded[rows, block].sum(-1).double())
+    rest = rest.clamp(min=0.0)  # rounding can leave it below 0, where a first token without mass would be drawn
     offset = torch.searchsorted(inside.cumsum(-1), rest[:, None], right=True)[:, 0]
     last = _BLOCK - 1 - (inside.flip(-1) > 0).to(torch.int8).argmax(-1)  # the block's last token with any mass
     return block * _BLOCK + torch.minimum(offset, last)

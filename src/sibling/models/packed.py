@@ -193,9 +193,13 @@ def hidden_states(model: Any, ids: Tensor, positions: Tensor, layout: Layout) ->
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """Logits [n, V] in float32 of hidden states [n, width], soft-capped where the architecture does so."""
     head = model.get_output_embeddings()
-    logits = head_product(hidden, head.weight)
-    if getattr(head, "bias", None) is not None:
-        logits = logits + head.bias
+    if type(head) is nn.Linear:
+        logits = head_product(hidden, head.weight)
+        if head.bias is not None:
+            logits = logits + head.bias
+    else:  # a head with an adapter is more than its weight
+        with torch.autocast(hidden.device.type, enabled=False):
+            logits = head(hidden.float())
     cap = getattr(model.config, "final_logit_softcapping", None)
     return logits if cap is None else torch.tanh(logits / cap) * cap
 

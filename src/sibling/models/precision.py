@@ -53,11 +53,11 @@ class _ReducedProduct(torch.autograd.Function):
             return hidden @ weight.T
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None]:
         hidden, weight = ctx.saved_tensors
         (gradient,) = gradients
         with _reduced_products():
-            return gradient @ weight, gradient.T @ hidden
+            return gradient @ weight, gradient.T @ hidden if ctx.needs_input_grad[1] else None
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from sibling.canonical import file_digest
 from sibling.errors import RequestError, RunError
+from sibling.models.precision import ComputeDtype
 from sibling.monitors.finding import Finding
 from sibling.monitors.first_minutes import one_prompt, references
 from sibling.pipeline.directory import RunDirectory
@@ -42,13 +43,30 @@ def open_run(parts: Parts, directory: RunDirectory, write: Write) -> None:
 
 
 def bind(parts: Parts, log: Log | None, write: Write) -> None:
-    """Write the bindings that `log` does not hold yet; raise `RequestError` for one that has changed."""
+    """Write the bindings that `log` does not hold yet, and the rewards again if they were mended."""
     for type_, body in _bindings(parts):
-        recorded = [e.body for e in log.of(type_) if e.body.get("role") == body.get("role")] if log else []
-        if not recorded or (type_ == "reward.bound" and recorded[-1] != body):
+        recorded = _recorded(log, type_, body)
+        if recorded is None or (type_ == "reward.bound" and recorded != body):
             write(type_, body)
-        elif type_ != "reward.bound":
-            _require_same(type_, recorded[-1], body)
+
+
+def require_same(parts: Parts, log: Log) -> None:
+    """Raise `RequestError` when the model, the template or the data is not what `log` says. Writes nothing."""
+    for type_, body in _bindings(parts):
+        recorded = _recorded(log, type_, body)
+        if recorded is not None and type_ != "reward.bound":
+            _require_same(type_, recorded, body)
+
+
+def recorded_dtype(log: Log) -> ComputeDtype | None:
+    """The compute dtype the run began with: `auto` is measured once, or a resume could compute otherwise."""
+    loaded = log.of("model.loaded")
+    return loaded[0].body["compute_dtype"] if loaded else None
+
+
+def _recorded(log: Log | None, type_: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    bodies = [e.body for e in log.of(type_) if e.body.get("role") == body.get("role")] if log else []
+    return bodies[-1] if bodies else None
 
 
 def _bindings(parts: Parts) -> list[tuple[str, dict[str, Any]]]:

@@ -172,9 +172,10 @@ class RunDirectory:
                     do="Put the file back; to run with other settings start a new run with `sibling train`",
                 )
         recipe = parse_recipe(json.loads(self.resolved.read_bytes()), source=str(self.resolved))
-        return recipe, self._base(), log
+        return recipe, self.base(), log
 
-    def _base(self) -> Path:
+    def base(self) -> Path:
+        """The folder that relative paths of the recipe start from."""
         try:
             return Path(json.loads(self.origin.read_bytes())["base"])
         except FileNotFoundError:

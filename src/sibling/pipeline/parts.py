@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ from sibling.tasks.task import Task, TaskSource
 REFERENCE_CHECKS = 32
 """Training prompts on which each reward is tried with its own reference answers before the run."""
 
+_FINITE = ("jsonl", "parquet", "dataset", "callable")
+"""Task types with so many prompts that all can be looked at before the run."""
+
+_SHOWN = 5  # prompts named in an error
+
 
 @dataclass
 class Parts:
@@ -51,20 +57,45 @@ class Parts:
 
     def prompt(self, task: Task) -> Prompt:
         """A task as the model sees it. Raises `TaskError` if it does not fit."""
+        prompt = self._render(task)
+        self._require_fit([prompt])
+        return prompt
+
+    def _render(self, task: Task) -> Prompt:
         text = chat.render(self.loaded.tokenizer, task.messages)
         ids = chat.encode(self.loaded.tokenizer, text)
+        return Prompt(task.id, text, ids, task.reference, dict(task.columns))
+
+    def check_prompts(self) -> None:
+        """Render the held-out prompts, every prompt of a finite source and the first ones of a generator.
+
+        Raises `TaskError` naming the first that do not fit and the number of all.
+        """
+        tasks = [*_first_epoch(self.recipe, self.source), *self.held_out]
+        self._require_fit(self._render(task) for task in tasks)
+
+    def _room(self) -> int:
+        """Most tokens a prompt may have."""
         sampling = self.recipe.sampling
         room = self.loaded.context - sampling.max_tokens
-        most = min(room, sampling.max_prompt_tokens or room)
-        if len(ids) > most:
-            raise TaskError(
-                f"A prompt does not fit: {self.source.location(task.id)}",
-                seen=f"{len(ids)} tokens",
-                wanted=f"at most {most} (a context of {self.loaded.context} less sampling.max_tokens="
-                f"{sampling.max_tokens}, and sampling.max_prompt_tokens if set)",
-                do="Shorten or drop the prompt, or lower sampling.max_tokens",
-            )
-        return Prompt(task.id, text, ids, task.reference, dict(task.columns))
+        return min(room, sampling.max_prompt_tokens or room)
+
+    def _require_fit(self, prompts: Iterable[Prompt]) -> None:
+        long = [p for p in prompts if len(p.token_ids) > self._room()]
+        if not long:
+            return
+        places = [f"{self.source.location(p.id)} has {len(p.token_ids)} tokens" for p in long[:_SHOWN]]
+        more = f"; and {len(long) - _SHOWN} more" if len(long) > _SHOWN else ""
+        sampling, context = self.recipe.sampling, self.loaded.context
+        limit = f"the model's context of {context} less sampling.max_tokens={sampling.max_tokens}"
+        if sampling.max_prompt_tokens and sampling.max_prompt_tokens < context - sampling.max_tokens:
+            limit = "sampling.max_prompt_tokens"
+        raise TaskError(
+            f"{'A prompt is' if len(long) == 1 else f'{len(long)} prompts are'} too long",
+            seen="; ".join(places) + more,
+            wanted=f"at most {max(self._room(), 0)} tokens: {limit}",
+            do="Shorten or drop these prompts, or change that setting",
+        )
 
     def task_at(self, step: int, index: int) -> tuple[Task, Prompt]:
         """Prompt `index` of `step`: a pure function of (seed, step, index)."""
@@ -139,15 +170,18 @@ class Parts:
         }
 
 
-def build(recipe: Recipe, *, base: Path) -> Parts:
-    """Build and check every part of `recipe`. Raises `RequestError` and its kin; writes nothing."""
+def build(recipe: Recipe, *, base: Path, compute_dtype: ComputeDtype | None = None) -> Parts:
+    """Build and check every part of `recipe`. Raises `RequestError` and its kin; writes nothing.
+
+    `compute_dtype`: the one a resumed run began with; None: as the recipe says, measured here for `auto`.
+    """
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     source = open_source(recipe.task, base=base)
     grader = Grader(recipe.rewards, base=base, max_tokens=recipe.sampling.max_tokens)
     loaded = load_policy(recipe.model, base=base)
     check_architecture(loaded.model)
-    dtype, seconds = choose(recipe.learner.compute_dtype, loaded.model.device.type)
+    dtype, seconds = choose(compute_dtype or recipe.learner.compute_dtype, loaded.model.device.type)
     learner = recipe.learner
     state = LearnerState(
         loaded.model,
@@ -176,12 +210,28 @@ def build(recipe: Recipe, *, base: Path) -> Parts:
         ),
         reference_check=grader.check_references(_first_tasks(recipe, source)),
     )
-    for task in parts.held_out:
-        parts.prompt(task)
+    parts.check_prompts()
     return parts
 
 
 def _first_tasks(recipe: Recipe, source: TaskSource) -> list[Task]:
     """The first training prompts, in order: at least those of one step."""
+    count = max(recipe.sampling.prompts_per_step, REFERENCE_CHECKS)
+    return list(itertools.islice(_in_order(recipe, source), count))
+
+
+def _first_epoch(recipe: Recipe, source: TaskSource) -> list[Task]:
+    """Every training prompt of a finite source, up to the first that comes again; of a generator, the first ones."""
+    if recipe.task.type not in _FINITE:
+        return _first_tasks(recipe, source)
+    seen: dict[str, Task] = {}
+    for task in _in_order(recipe, source):
+        if task.id in seen:
+            break
+        seen[task.id] = task
+    return list(seen.values())
+
+
+def _in_order(recipe: Recipe, source: TaskSource) -> Iterator[Task]:
     size = recipe.sampling.prompts_per_step
-    return [source.train(recipe.seed, n // size, n % size, size) for n in range(max(size, REFERENCE_CHECKS))]
+    return (source.train(recipe.seed, n // size, n % size, size) for n in itertools.count())

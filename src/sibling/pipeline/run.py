@@ -17,12 +17,12 @@ from typing import Any
 from sibling.batch import Completion, Prompt
 from sibling.canonical import canonical_json
 from sibling.config import Recipe
-from sibling.errors import NonFiniteError, SiblingError
+from sibling.errors import NonFiniteError, RequestError, SiblingError
 from sibling.monitors.finding import Finding
 from sibling.monitors.first_minutes import step_detectors
 from sibling.monitors.watch import Watch
 from sibling.pipeline import measure
-from sibling.pipeline.binding import bind, first_findings, open_run
+from sibling.pipeline.binding import bind, first_findings, open_run, recorded_dtype, require_same
 from sibling.pipeline.directory import RunDirectory
 from sibling.pipeline.evaluating import compare_with_before, record_evaluation, run_evaluation
 from sibling.pipeline.measure import Clock
@@ -65,9 +65,11 @@ def train(
     parts = build(recipe, base=base)
     findings = first_findings(parts)
     text = recipe_text if recipe_text is not None else canonical_json(recipe.resolved()).decode()
-    directory.create(recipe, text, base)
+    directory.make()
     run_id = recipe.digest().removeprefix("sha256:")[:16]
     with RecordWriter(directory.path, run_id, segment=0) as writer, listening() as stop:
+        directory.require_free(recipe)  # again: only now can nobody else begin a run here
+        directory.write_request(recipe, text, base)
         run = Run(parts, directory, writer, run_id, watcher, stop)
         return run.whole(lambda: run.begin(findings))
 
@@ -77,12 +79,19 @@ def resume(directory: Path, *, observer: Observer | None = None) -> RunResult:
     place = RunDirectory(directory)
     recipe, base, log = place.require_resumable()
     watcher = Shielded(observer)
-    watcher.tell("phase", "load", recipe.model.type)
     opened = log.opened()
     assert opened is not None
-    with RecordWriter(place.path, opened.run, segment=log.segment + 1) as writer, listening() as stop:
-        run = Run(build(recipe, base=base), place, writer, opened.run, watcher, stop)
-        return run.whole(lambda: run.go_on(log))
+    with RecordWriter(place.path, opened.run, segment=log.segment + 1) as writer:
+        if writer.head != log.head:
+            raise RequestError(
+                f"Another process went on with the run in {directory} in this very moment",
+                do="See `sibling watch`, and resume again if the run is not finished",
+            )
+        watcher.tell("phase", "load", recipe.model.type)
+        parts = build(recipe, base=base, compute_dtype=recorded_dtype(log))
+        with listening() as stop:
+            run = Run(parts, place, writer, opened.run, watcher, stop)
+            return run.whole(lambda: run.go_on(log))
 
 
 class Run:
@@ -99,7 +108,7 @@ class Run:
     ) -> None:
         self.parts, self.recipe, self.directory = parts, parts.recipe, directory
         self.writer, self.run_id, self.watcher, self.stop = writer, run_id, watcher, stop
-        self.watch = Watch(step_detectors(parts.compute_dtype))
+        self.watch = Watch(step_detectors(parts.compute_dtype, minibatches=parts.recipe.learner.minibatches))
         self.checkpoints = Checkpoints(parts, directory, self.write)
         self.done = 0  # steps applied
         self.policy = self.policy_before = parts.state.digest()
@@ -116,7 +125,7 @@ class Run:
             self.steps()
             return self.finish(began) if self.done == self.recipe.steps else self.interrupted()
         except (Exception, KeyboardInterrupt) as error:
-            cause = "SIGINT" if isinstance(error, KeyboardInterrupt) else "error"
+            cause = (self.stop.cause or "SIGINT") if isinstance(error, KeyboardInterrupt) else "error"
             message = str(error) or type(error).__name__
             with contextlib.suppress(SiblingError, OSError):  # a full disk must not hide the error that matters
                 self.write("run.interrupted", {"step": self.done, "cause": cause, "message": message})
@@ -274,13 +283,15 @@ class Run:
 
     def begin(self, findings: list[Finding]) -> None:
         """The first events of a new run."""
+        self.writer.repair_tail()  # a power cut may have torn the first event of an attempt that recorded nothing
         open_run(self.parts, self.directory, self.write)
         for finding in findings:
             self.note(finding)
 
     def go_on(self, log: Log) -> None:
-        """Go back to the last checkpoint there is and say so in the record."""
-        torn = self.writer.repair_tail()
+        """Go back to the last checkpoint there is and say so in the record. A refusal leaves the record as it was."""
+        require_same(self.parts, log)
+        findings = first_findings(self.parts)
         restored = self.checkpoints.restore(log)
         if restored is not None:
             progress, _ = restored
@@ -293,15 +304,16 @@ class Run:
             "checkpoint_digest": restored[1] if restored else None,
             "previous_segment": log.previous_segment(),
             "discarded": log.discarded(self.done),
-            "torn_bytes": torn,
+            "torn_bytes": self.writer.repair_tail(),
             "environment": environment_manifest(),
         }
         self.write("run.resumed", {**body, **code_manifest()})
         bind(self.parts, log, self.write)
-        told = {e.body["code"] for e in log.of("diagnosis.noted") if e.body["step"] is None}
-        for finding in first_findings(self.parts):
-            if finding.code not in told:
+        told = [e.body for e in log.of("diagnosis.noted")]
+        for finding in findings:
+            if finding.body() not in told:
                 self.note(finding)
+        self.checkpoints.retain()
 
     def interrupted(self) -> RunResult:
         """Asked to stop: the step is finished; save it."""

@@ -57,9 +57,10 @@ class Checkpoints:
             },
         )
         self.kept.append(step)
-        self._retain()
+        self.retain()
 
-    def _retain(self) -> None:
+    def retain(self) -> None:
+        """Delete what the rule lets go. Done after a save, and after a resume whose run was killed before it."""
         keep = {*self.kept[-self.rule.keep_last :], self.best_step}
         for step in [s for s in self.kept if s not in keep]:
             path = self.directory.checkpoint(step)
@@ -91,7 +92,7 @@ class Checkpoints:
 def export_model(parts: Parts, directory: RunDirectory) -> dict[str, Any]:
     """Write the policy as a Hugging Face directory (safetensors, LoRA merged); the facts of model.exported."""
     model = parts.state.sampling_model
-    with atomic_directory(directory.model) as folder, quiet():
+    with atomic_directory(directory.model) as folder, quiet(), checkpoint.system_errors():
         model.set_attn_implementation("sdpa")
         try:
             model.save_pretrained(folder)

@@ -1,6 +1,6 @@
 """Recomputation of rewards, advantages and fates from the rows of a step. NumPy only; no files, no log.
 
-The batch of a step is its rows apart from the fates refilled, surplus and group_dropped. Rows whose reward failed
+The batch of a step is its rows apart from the fates refilled and group_dropped. Rows whose reward failed
 or declined are in it without a score. Truncated rows count in the statistics of their group, and have advantage 0.
 """
 
@@ -21,7 +21,7 @@ from sibling.maths.groups import is_degenerate
 TOLERANCE = 1e-9
 """Relative to max(1, |value|). On the machine that trained, values are bit-equal; another one may round otherwise."""
 
-_OUTSIDE = frozenset({"refilled", "surplus", "group_dropped"})
+_OUTSIDE = frozenset({"refilled", "group_dropped"})
 _UNSCORED = frozenset({"reward_error", "reward_abstain", "group_dropped"})
 
 RowMap = Mapping[str, Any]
@@ -55,7 +55,6 @@ FATES: Mapping[str, tuple[str, Callable[[RowMap, Group], bool]]] = {
     "trained": ("its reward is present and its group is live", lambda r, g: r["reward"] is not None and g.live),
     "dead_group": ("the rewards of its group are all equal", lambda r, g: len(g.scores) >= 2 and not g.live),
     "refilled": ("its group is not live", lambda r, g: not g.live),
-    "surplus": ("its group is live", lambda r, g: g.live),
     "reward_error": ("one of its rewards failed", lambda r, g: Status.error in r["status"]),
     "reward_abstain": ("one of its rewards declined", lambda r, g: Status.abstain in r["status"]),
     "group_dropped": ("a reward of some sibling failed or declined", lambda r, g: g.failed),

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from sibling.batch import Fate
@@ -136,4 +135,5 @@ def _print_full(s: Sibling, console: Console) -> None:
     for verdict, score, reason in zip(s.status, s.score, s.reason, strict=True):
         given = f" {number(score)}" if score is not None else ""
         console.print(Text(f"{verdict}{given}  {one_line(reason)}".rstrip(), "dim"), overflow="fold")
-    console.print(Padding(Text(clean(s.text) or "(empty)", overflow="fold"), (0, 0, 0, 2)))
+    for line in (clean(s.text) or "(empty)").split("\n"):
+        console.print(Text(f"  {line}", overflow="fold"), soft_wrap=True)

@@ -148,12 +148,12 @@ def _accuracy(view: RunView, steps: tuple[float, float]) -> str:
     lines = list(_drawn(Curve("accuracy", "sampled"), train, True)) if train else []
     shown: list[tuple[Curve, Points, Callable[[float], str]]] = []
     if train:
-        shown.append((Curve("accuracy", "training, sampled"), train, percent))
+        shown.append((Curve("accuracy", "training"), train, percent))
     if points:
         lines.append(Line("held-out", points, "c2", "dots", intervals))
-        shown.append((Curve("held_out", "held-out, greedy", "c2"), points, percent))
+        shown.append((Curve("held_out", "held-out", "c2"), points, percent))
     svg = line_chart(lines, steps=steps, label=_short_percent, floor=0.0, ceiling=1.0, title="Accuracy")
-    return _figure("Accuracy", "share right", "", shown, svg, steps=steps)
+    return _figure("Accuracy", "share right", "training sampled, held-out greedy", shown, svg, steps=steps)
 
 
 def _groups(view: RunView, steps: tuple[float, float]) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sibling.errors import RecordError
+from sibling.errors import RecordError, RequestError
 from sibling.record.events import Event, body_fault
-from sibling.record.reader import read_log
+from sibling.record.reader import EVENTS_NAME, read_log
 
 Body = Mapping[str, Any]
 Series = Mapping[str, list[tuple[float, float]]]
@@ -71,6 +71,19 @@ class RunView:
     def evaluation(self, label: str) -> Body | None:
         """The last evaluation event with this label."""
         return next((e for e in reversed(self.evaluations) if e.get("label") == label), None)
+
+
+def find_run(name: str) -> Path:
+    """The run directory called `name`: a path, or a name under runs/. Raises `RequestError` when there is none."""
+    for path in (Path(name), Path("runs") / name):
+        if (path / EVENTS_NAME).is_file():
+            return path
+    known = sorted(p.parent.name for p in Path("runs").glob(f"*/{EVENTS_NAME}"))
+    raise RequestError(
+        f"{name} is not a run directory",
+        seen="no events.jsonl in it" if Path(name).is_dir() else "no such directory",
+        wanted=f"a directory that `sibling train` made{', such as ' + ', '.join(known[:5]) if known else ''}",
+    )
 
 
 def gather(directory: Path) -> RunView:

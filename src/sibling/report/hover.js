@@ -4,6 +4,7 @@
   const charts = [...document.querySelectorAll(".chart")].map((figure) => ({
     svg: figure.querySelector("svg"),
     cross: figure.querySelector(".cross"),
+    at: figure.querySelector(".at"),
     outputs: [...figure.querySelectorAll("output")],
     ...JSON.parse(figure.dataset.points),
   }));
@@ -16,20 +17,22 @@
     return step - xs[low] <= xs[high] - step ? low : high;
   };
   const show = (step) => {
-    for (const { cross, outputs, steps, series } of charts) {
-      const at = left + ((right - left) * (step - steps[0])) / (steps[1] - steps[0]);
-      cross.setAttribute("x1", at);
-      cross.setAttribute("x2", at);
-      cross.style.visibility = "visible";
+    for (const { cross, at, outputs, steps, series } of charts) {
+      const x = left + ((right - left) * (step - steps[0])) / (steps[1] - steps[0]);
+      cross.setAttribute("x1", x);
+      cross.setAttribute("x2", x);
+      cross.style.visibility = at.style.visibility = "visible";
+      at.setAttribute("x", x);
+      at.textContent = step;
       series.forEach((line, i) => {
         const k = nearest(line.x, step);
-        outputs[i].textContent = line.label[k] + (line.x[k] === step ? "" : ` (step ${line.x[k]})`);
+        outputs[i].textContent = line.label[k] + (line.x[k] === step ? "" : ` at ${line.x[k]}`);
       });
     }
   };
   const rest = () => {
-    for (const { cross, outputs, series } of charts) {
-      cross.style.visibility = "hidden";
+    for (const { cross, at, outputs, series } of charts) {
+      cross.style.visibility = at.style.visibility = "hidden";
       series.forEach((line, i) => { outputs[i].textContent = line.label[line.label.length - 1]; });
     }
   };

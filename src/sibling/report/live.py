@@ -17,7 +17,7 @@ from rich.text import Text
 from sibling.batch import Prompt, Row
 from sibling.report.observing import BaseObserver
 from sibling.report.outcome import summary_sentence
-from sibling.report.screen import Screen, groups_in_words, layout
+from sibling.report.screen import PHASES, Screen, groups_in_words, layout
 from sibling.report.siblings import Group, group_of_rows
 from sibling.report.text import clean, count, duration, number, one_line, plain, quantity
 from sibling.stats import StepStats
@@ -73,7 +73,7 @@ class LiveDisplay(Display):
     def progress(self, what: str, done: int, total: int, tokens: int) -> None:
         """See `BaseObserver`."""
         drawn = f", {count(tokens, 'token')}" if tokens else ""
-        self.screen.detail = f"{done} of {total} {what}{drawn}"
+        self.screen.detail = f"{done} of {count(total, 'completion')}{drawn}"
         self._start()
 
     def show_step(self, stats: StepStats, total: int, group: Group | None) -> None:
@@ -125,7 +125,8 @@ class PlainDisplay(Display):
         """Told once each, and only before the first step."""
         if self.screen.step == 0 and name not in self._phases:
             self._phases.add(name)
-            self._say(f"{name}  {detail}" if detail else name)
+            words = PHASES.get(name, name)
+            self._say(f"{words}  {detail}" if detail else words)
 
     def show_step(self, stats: StepStats, total: int, group: Group | None) -> None:
         """See `Display`."""

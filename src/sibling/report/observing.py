@@ -20,7 +20,7 @@ class BaseObserver:
     """Does nothing at every point. Displays and trackers override what they care about."""
 
     def phase(self, name: str, detail: str = "") -> None:
-        """A new phase of the run begins, such as `sampling` or `updating`."""
+        """A new phase of the run begins, load, evaluate, sample, score, learn or save."""
 
     def progress(self, what: str, done: int, total: int, tokens: int) -> None:
         """`done` of `total` items of `what` are finished; `tokens` drawn so far in this phase."""

@@ -94,13 +94,12 @@ def sentence(view: RunView) -> str:
 def _change(view: RunView, before: float, after: float, measure: Measure) -> str:
     steps = count(view.done, "step")
     difference = measure.difference if measure.difference is not None else after - before
-    if difference == 0 and measure.interval is None:
-        return f"Held-out accuracy stayed at {percent(before)} over {steps}."
+    bounds = f"{percent(confidence(view))} interval {points_interval(measure.interval)}" if measure.interval else ""
+    if difference == 0:
+        return f"Held-out accuracy stayed at {percent(before)}{f' ({bounds} points)' if bounds else ''} over {steps}."
     sure = measure.interval is None or measure.interval[0] > 0 or measure.interval[1] < 0
     verb = ("rose" if difference > 0 else "fell") if sure else "went"
-    change = f"{points(difference)} points"
-    if measure.interval is not None:
-        change += f", {percent(confidence(view))} interval {points_interval(measure.interval)}"
+    change = f"{points(difference)} points" + (f", {bounds}" if bounds else "")
     doubt = "" if sure else "; the interval includes no change at all"
     return f"Held-out accuracy {verb} from {percent(before)} to {percent(after)} ({change}) in {steps}{doubt}."
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from sibling.errors import RunError
+from sibling.errors import RecordError, RunError
 from sibling.report import tables
 from sibling.report.curves import BY_OUTCOME, figure, figures
 from sibling.report.gather import RunView, gather
@@ -32,7 +32,15 @@ def write_report(run_directory: Path) -> Path:
 
     Raises `RecordError` when the directory holds no record, `RunError` when the page cannot be written.
     """
-    page = render(gather(run_directory)).encode("utf-8")
+    view = gather(run_directory)
+    try:
+        page = render(view).encode("utf-8")
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:  # summaries are free-form maps
+        raise RecordError(
+            f"The record of {run_directory} holds a value that a report cannot show",
+            seen=f"{type(error).__name__}: {error}",
+            do=f"See what `sibling verify {run_directory}` says of it",
+        ) from error
     path = run_directory / "report.html"
     aside = path.with_suffix(".html.partial")
     try:
@@ -98,11 +106,12 @@ def _head(view: RunView) -> str:
     if view.seconds is not None:
         facts.append(duration(view.seconds))
     facts.append(view.started[:16].replace("T", " ") + " UTC")
+    lead = sentence(view).replace("Held-out", "Held\N{NON-BREAKING HYPHEN}out")
     status = view.status if view.status in ("finished", "failed", "interrupted") else "unfinished"
     line = "".join(f"<span>{_text(f)}</span>" for f in facts)
     return (
         f'<header><p class="brand">sibling <span>GRPO run</span></p><h1>{_text(view.name)}</h1>'
-        f'<p class="lead">{_text(sentence(view).replace("Held-out", "Held\N{NON-BREAKING HYPHEN}out"))}</p>'
+        f'<p class="lead">{_text(lead)}</p>'
         f'<p class="meta"><span class="tag {status}">{status}</span>{line}</p></header>'
     )
 
@@ -154,8 +163,8 @@ def _sibling(role: str, s: Sibling) -> str:
     reason = f'<p class="quiet">{_text(reasons)}</p>' if reasons else ""
     ended = "truncated" if s.finish == "length" else f"ended by {s.finish}"
     return (
-        f'<div class="sibling {_outcome(s)}"><p class="scores"><b>{_reward(s)}</b> <span>reward</span> '
-        f"<b>{signed(s.advantage)}</b> <span>advantage</span> <b>{s.length}</b> <span>tokens, {_text(ended)}</span>"
+        f'<div class="sibling {_outcome(s)}"><p class="scores"><span><b>{_reward(s)}</b> reward</span> '
+        f"<span><b>{signed(s.advantage)}</b> advantage</span> <span><b>{s.length}</b> tokens, {_text(ended)}</span>"
         f'<span class="role">{role}</span></p><div class="said">{_folded(s.text, _LONG)}</div>{reason}</div>'
     )
 

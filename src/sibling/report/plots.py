@@ -157,6 +157,7 @@ def _reach(lines: Sequence[Line]) -> list[float]:
 
 def _svg(body: str, title: str) -> str:
     cross = f'<line class="cross" x1="0" x2="0" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+    cross += f'<text class="at" x="0" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle"></text>'
     box = f"0 0 {WIDTH:g} {HEIGHT:g}"
     return f'<svg class="plot" viewBox="{box}" role="img" aria-label="{escape(title)}">{body}{cross}</svg>'
 

@@ -25,6 +25,16 @@ from sibling.stats import StepStats
 SPARKS = "▁▂▃▄▅▆▇█"
 SHOWN_SIBLINGS = 8
 STYLES = {"right": "bright_blue", "wrong": "yellow"}
+PHASES = {
+    "load": "loading the model",
+    "evaluate": "evaluating",
+    "sample": "sampling",
+    "score": "scoring",
+    "learn": "updating",
+    "save": "saving",
+}
+"""A phase as the pipeline names it -> in a person's words."""
+
 _RECENT = 10  # steps whose time predicts the time left
 
 
@@ -110,7 +120,10 @@ def _head(screen: Screen) -> Table:
 
 
 def _bar(screen: Screen, width: int) -> Table:
-    left = Text.assemble((one_line(screen.phase), ""), (f"  {one_line(screen.detail)}" if screen.detail else "", "dim"))
+    left = Text.assemble(
+        (one_line(PHASES.get(screen.phase, screen.phase)), ""),
+        (f"  {one_line(screen.detail)}" if screen.detail else "", "dim"),
+    )
     seconds = screen.time_left()
     right = Text(f"{duration(seconds)} left" if seconds else "", "dim")
     grid = Table.grid(expand=True, padding=(0, 2))

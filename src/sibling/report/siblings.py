@@ -104,13 +104,10 @@ def showcase(view: RunView) -> list[tuple[str, Group]]:
     live = [int(step) for step, n in view.series.get("live_groups", []) if n > 0 and int(step) in view.rollouts]
     if not live:
         return []
-    wanted = {"Early": live[0], "Middle": live[len(live) // 2], "Late": live[-1]}
-    shown: dict[int, tuple[str, Group]] = {}
-    for label, step in wanted.items():
-        group = _widest(view, step)
-        if group is not None and step not in shown:
-            shown[step] = (label, group)
-    return list(shown.values())
+    steps = sorted({live[0], live[len(live) // 2], live[-1]})
+    groups = [group for step in steps if (group := _widest(view, step)) is not None]
+    labels = {1: ("Live",), 2: ("Early", "Late"), 3: ("Early", "Midway", "Late")}
+    return list(zip(labels[len(groups)], groups, strict=True)) if groups else []
 
 
 def samples_file(directory: Path, rollout: Body) -> Path:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from sibling.report.gather import Body, RunView
+from sibling.report.objectives import equation_lines
 from sibling.report.outcome import Interval, Measure, confidence, held_out, measures
 from sibling.report.plots import interval_plot
 from sibling.report.text import clean, count, number, percent, percent_interval, points, points_interval
@@ -14,7 +15,6 @@ from sibling.report.text import clean, count, number, percent, percent_interval,
 FATES = {
     "dead_group": "all rewards of the group equal",
     "refilled": "group replaced by a live one",
-    "surplus": "more live groups than the step takes",
     "reward_error": "a reward failed",
     "reward_abstain": "a reward declined",
     "group_dropped": "a sibling's reward failed or declined",
@@ -45,7 +45,7 @@ def before_after(view: RunView) -> str:
     on = f" on {count(n, 'held-out prompt')} that training never sees" if n else ""
     note = f"Small figures are {percent(confidence(view))} intervals{on}."
     if paired:
-        note += " Won: wrong before and right after; lost: the other way round."
+        note += " Won: prompts that do better after than before; lost: prompts that do worse."
     return (
         f'<table class="measures"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
         f'<p class="quiet">{escape(note)}</p>'
@@ -153,14 +153,9 @@ def objective(view: RunView) -> str:
     equation, paper, name = (facts.pop(k, None) for k in ("equation", "paper", "type"))
     out = f"<p><b>{_text(name)}</b>{f', {_text(paper)}' if paper else ''}</p>"
     if equation:
-        out += f'<pre class="equation">{_text(on_lines(equation))}</pre>'
+        out += f'<pre class="equation">{_text(chr(10).join(equation_lines(str(equation))))}</pre>'
     chosen = {**facts, **{k: v for k, v in (view.recipe.get("objective") or {}).items() if k != "type"}}
     return out + facts_table(flat(chosen))
-
-
-def on_lines(equation: str) -> str:
-    """An equation of several parts, one a line: parts are set apart by two blanks."""
-    return ",\n".join(part.strip() for part in str(equation).split(",  "))
 
 
 def environment(view: RunView) -> str:
@@ -172,17 +167,25 @@ def environment(view: RunView) -> str:
     if git:
         facts["commit"] = f"{git.get('commit')}{' (with uncommitted changes)' if git.get('dirty') else ''}"
     facts |= {"code digest": opened.get("code_digest"), "recipe digest": opened.get("recipe_digest")}
-    facts |= flat(opened.get("environment") or {})
+    facts |= {name: _brief(name, value) for name, value in (opened.get("environment") or {}).items()}
     for model in view.models:
         role = model.get("role", "model")
         facts |= {
             f"{role}.{k}": model.get(k) for k in ("architecture", "parameters", "compute_dtype", "licence", "digest")
         }
     if view.data:
-        facts |= {
-            f"data.{k}": v for k, v in flat({k: view.data.get(k) for k in ("source", "digest", "held_out")}).items()
-        }
+        facts |= {"data": _brief("data", view.data.get("source")), "held-out prompts": view.data.get("held_out")}
     return facts_table(facts)
+
+
+def _brief(name: str, value: Any) -> Any:
+    """One line for one part of the environment: `torch 2.13.0, numpy 2.4.6`."""
+    if name == "memory" and isinstance(value, int):
+        return f"{number(value / 1e9)} GB"
+    if not isinstance(value, Mapping):
+        return value
+    known = {k: v for k, v in flat(value).items() if v not in (None, "", [], {})}
+    return ", ".join(f"{k} {_plain(v)}" for k, v in known.items()) or None
 
 
 def facts_table(facts: Mapping[str, Any]) -> str:

@@ -69,10 +69,10 @@ def last_user_text(rendered: str) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """About `digits` significant digits, thousands in narrow groups, a real minus sign."""
+    """About `digits` significant digits, commas between thousands, a real minus sign."""
     magnitude = abs(value)
     if magnitude >= 1000:
-        text = f"{magnitude:,.0f}".replace(",", NARROW)
+        text = f"{magnitude:,.0f}"
     elif magnitude != 0 and magnitude < 1e-3:
         mantissa, _, exponent = f"{magnitude:.{digits - 1}e}".partition("e")
         text = f"{mantissa}e{MINUS if exponent.startswith('-') else ''}{exponent.lstrip('+-0')}"
@@ -86,8 +86,8 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """`number` with a plus sign in front of what is not negative."""
-    return number(value, digits) if value < 0 else "+" + number(value, digits)
+    """`number` with a plus sign in front of what is above 0."""
+    return ("+" if value > 0 else "") + number(value, digits)
 
 
 def percent(share: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ Backend = tuple[Log, End]
 
 
 class TrackerObserver(BaseObserver):
-    """Hands each step's statistics, and the numbers of each evaluation, to one tracker."""
+    """Hands each step's statistics, and the numbers of each evaluation, to one tracker, opened at the first of them."""
 
-    def __init__(self, log: Log, end: End) -> None:
-        self._log, self._end = log, end
-        self._step, self._open = 0, True
+    def __init__(self, begin: Callable[[], Backend]) -> None:
+        self._begin = begin
+        self._backend: Backend | None = None
+        self._step = 0
 
     def step(self, stats: StepStats, total: int, prompt: Prompt | None, rows: Sequence[Row]) -> None:
         """See `BaseObserver`."""
@@ -44,15 +46,20 @@ class TrackerObserver(BaseObserver):
 
     def close(self) -> None:
         """See `BaseObserver`."""
-        if self._open:
-            self._open = False
-            self._end()
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend[1]()
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        if self._backend is None:
+            self._backend = self._begin()
+        self._backend[0](values, step)
 
 
 def open_trackers(recipe: Recipe) -> list[TrackerObserver]:
-    """The trackers a recipe asks for, opened. Raises `RequestError` naming the pip command if one is missing."""
-    modules = {name: _module(name) for name in recipe.trackers.use}  # all are found before any is opened
-    return [TrackerObserver(*_BACKENDS[name](module, recipe)) for name, module in modules.items()]
+    """The trackers a recipe asks for. Raises `RequestError` naming the pip command if one is not installed."""
+    modules = {name: _module(name) for name in recipe.trackers.use}
+    return [TrackerObserver(partial(_BACKENDS[name], module, recipe)) for name, module in modules.items()]
 
 
 _PACKAGES = {"tensorboard": "tensorboard.summary.writer.event_file_writer"}

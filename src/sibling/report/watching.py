@@ -63,13 +63,13 @@ class _Follower:
             case "run.opened":
                 self._total = body["steps"]
                 display.screen.title = body["name"]
-                display.phase("loading")
+                display.phase("load")
             case "rollout.batch":
                 self._rollout = body
-                display.phase("updating", f"step {body['step']}")
+                display.phase("learn", f"step {body['step']}")
             case "update.applied":
                 self._step(body, newest)
-                display.phase("sampling", f"step {body['step'] + 1}") if body["step"] < self._total else None
+                display.phase("sample", f"step {body['step'] + 1}") if body["step"] < self._total else None
             case "diagnosis.noted":
                 display.finding(body["code"], body["severity"], body["sentence"], body["advice"])
             case "eval.completed":

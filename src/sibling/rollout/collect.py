@@ -89,7 +89,7 @@ def collect(
         wanted = prompts_per_step - sum(not g.dead for g in groups)
     for group in groups:
         _settle(group, refilled=dynamic.enabled, mask_truncated=filters.mask_truncated)
-    rows, batch = _assemble(groups, prompts, objective)
+    rows, batch = _assemble(groups, prompts, objective, mask_truncated=filters.mask_truncated)
     return Rollout(tuple(prompts), tuple(rows), batch, rounds)
 
 
@@ -105,16 +105,18 @@ def _judge(
     """Total rewards of a group, and the fates that its verdicts decide.
 
     A reward that abstains on every sibling does not apply to the prompt and is left out of the sum. One that
-    abstains on some would leave sums that cannot be compared, so those samples follow the policy.
+    abstains on some would leave sums that cannot be compared, so those samples follow the policy; so do all
+    when every reward abstains on every sibling, as no sum is left.
     """
     fates: list[Fate | None] = [None] * len(siblings)
+    silent = all(v.status is Status.abstain for row in verdicts for v in row)
     for r, name in enumerate(names):
         statuses = [v[r].status for v in verdicts]
-        applies = any(s is not Status.abstain for s in statuses)
+        applies = silent or any(s is not Status.abstain for s in statuses)
         for i, status in enumerate(statuses):
             if status is Status.error:
                 fates[i] = _failed(Fate.reward_error, policy.on_error, fates[i], name, verdicts[i][r].reason)
-            elif status is Status.abstain and (applies or len(names) == 1):
+            elif status is Status.abstain and applies:
                 fates[i] = _failed(Fate.reward_abstain, policy.on_abstain, fates[i], name, verdicts[i][r].reason)
     actions = {Fate.reward_error: policy.on_error, Fate.reward_abstain: policy.on_abstain}
     if any(f is not None and actions[f] == "drop_group" for f in fates):
@@ -159,7 +161,7 @@ _IN_BATCH = frozenset({Fate.trained, Fate.truncated, Fate.dead_group, Fate.too_f
 
 
 def _assemble(
-    groups: Sequence[_Group], prompts: Sequence[Prompt], objective: ObjectiveConfig
+    groups: Sequence[_Group], prompts: Sequence[Prompt], objective: ObjectiveConfig, *, mask_truncated: bool
 ) -> tuple[list[Row], Batch]:
     counted = [g for g in groups if any(f in _IN_BATCH for f in g.fates)]
     members = [(n, i) for n, g in enumerate(counted) for i, f in enumerate(g.fates) if f in _IN_BATCH]
@@ -167,8 +169,8 @@ def _assemble(
     reward = np.array([counted[n].rewards[i] for n, i in members], dtype=np.float64)
     values = group_advantages(reward, number, scale=objective.scale, ddof=objective.ddof, eps=objective.epsilon_std)
     trained = np.array([counted[n].fates[i] is Fate.trained for n, i in members], dtype=np.bool_)
-    masked = np.array([counted[n].fates[i] is Fate.truncated for n, i in members], dtype=np.bool_)
     completions = [counted[n].completions[i] for n, i in members]
+    masked = [mask_truncated and c.finish is Finish.length for c in completions]  # in dead groups as in live ones
     advantage = np.where(trained, values, 0.0)
     batch = Batch(
         prompts=tuple(prompts[g.prompt].token_ids for g in counted),

@@ -37,4 +37,6 @@ class ScriptedEngine:
         tokens = [*self.encode(text), self.eos_id]
         finish = Finish.eos if len(tokens) <= params.max_tokens else Finish.length
         tokens = tokens[: params.max_tokens]
+        while len(self.encode(text)) > params.max_tokens:  # the text is what the tokens that are left say
+            text = text[:-1]
         return Completion(np.array(tokens, dtype=np.int64), np.full(len(tokens), -1.0, dtype=np.float32), finish, text)

@@ -1,0 +1,5 @@
+"""`python -m sibling` is the command `sibling`."""
+
+from sibling.cli import main
+
+main()

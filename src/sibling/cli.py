@@ -1,0 +1,398 @@
+"""The command `sibling`: thin commands over the package, and the one place where errors become text and exit codes.
+
+Exit codes: 0 done; 1 the run or the check failed; 2 the request was wrong; 130 and 143 interrupted by Ctrl-C
+or SIGTERM. Whatever needs torch is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+import textwrap
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from sibling.errors import RequestError, SiblingError
+from sibling.report.gather import find_run
+from sibling.report.paragraph import complain, explain, width
+
+if TYPE_CHECKING:
+    from sibling.config import Recipe
+    from sibling.pipeline.observer import Observer
+    from sibling.report.observing import Observers
+
+app = typer.Typer(
+    help="Group Relative Policy Optimization that is exact, fast, watchful and accountable.",
+    epilog="Start with: sibling train recipes/tiny.yaml",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(rich_markup_mode=None)
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or a name under runs/.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, as in sampling.group_size=8.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    del debug  # taken out of the arguments by `run`, so that it can stand anywhere
+    if version:
+        typer.echo(importlib.metadata.version("sibling"))
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+# ------------------------------------------------------------------------------------------------- run
+
+
+@app.command(short_help="Train a model as a recipe says, and record all of it.")
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML recipe.")],
+    overrides: Overrides = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print every value and the equation; run nothing.")
+    ] = False,
+) -> None:
+    """Train a model as a recipe says, evaluate it before and after, and record all of it.
+
+    Ctrl-C once finishes the step and saves; twice stops now. `sibling resume` goes on either way.
+    """
+    from sibling.config import load_recipe
+
+    asked = load_recipe(recipe, overrides or [])
+    if print_config:
+        _print_config(asked)
+        return
+    _require_training()
+    from sibling.pipeline.run import train as run_training
+    from sibling.report.attending import attend, farewell
+
+    text = recipe.read_text(encoding="utf-8")
+    with attend(asked) as observers:
+        result = run_training(asked, recipe_text=text, base=recipe.parent, observer=_told(observers))
+    raise typer.Exit(farewell(result.directory, result.summary))
+
+
+@app.command(short_help="Go on with an interrupted or killed run.")
+def resume(run: RunArgument) -> None:
+    """Go on with an interrupted or killed run, to the same bits as without the interruption."""
+    directory = find_run(run)
+    _require_training()
+    from sibling.pipeline.run import resume as resume_run
+    from sibling.report.attending import attend, farewell
+
+    with attend(_recorded_recipe(directory)) as observers:
+        result = resume_run(directory, observer=_told(observers))
+    raise typer.Exit(farewell(result.directory, result.summary))
+
+
+@app.command(short_help="Evaluate a run or a model on held-out prompts.")
+def eval(
+    target: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run directory or a model directory.")],
+    overrides: Overrides = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="The recipe whose held-out prompts and rewards to use.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a run's final model, or any model, on held-out prompts.
+
+    A run brings its own recipe; a model needs --recipe.
+    """
+    _require_training()
+    from sibling.pipeline.standalone import evaluate_target
+    from sibling.report.attending import ProgressOnly
+    from sibling.report.observing import Observers
+    from sibling.report.outcome import summary_sentence
+
+    with Observers(ProgressOnly()) as observers:
+        document = evaluate_target(target, recipe=recipe, overrides=overrides or [], observer=_told(observers))
+    typer.echo(json.dumps(document, indent=2) if as_json else summary_sentence(target, document["summary"]))
+
+
+# ------------------------------------------------------------------------------------------------ look
+
+
+@app.command(short_help="Follow a run from another terminal.")
+def watch(run: RunArgument) -> None:
+    """Follow a run from another terminal, until it ends. Ctrl-C stops watching, not the run."""
+    from rich.console import Console
+
+    from sibling.report.live import choose_display
+    from sibling.report.watching import watch as follow
+
+    follow(find_run(run), choose_display(Console()))
+
+
+@app.command(short_help="Print completions in groups of siblings, best first.")
+def samples(
+    run: RunArgument,
+    *,
+    step: Annotated[str | None, typer.Option(help="A step, a range such as 3-7, or all. Default: the last.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Part of the prompt's text or task id.")] = None,
+    reward_above: Annotated[float | None, typer.Option(help="Only rewards above this.")] = None,
+    reward_below: Annotated[float | None, typer.Option(help="Only rewards below this.")] = None,
+    fate: Annotated[str | None, typer.Option(help="Only this fate, such as trained or dead_group.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most groups to show.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Whole texts instead of one line each.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print completions with their rewards and advantages, in groups of siblings, best first."""
+    from rich.console import Console
+
+    from sibling.report.browsing import Query, json_lines, show
+
+    query = Query(step, prompt, reward_above, reward_below, fate, limit)
+    directory = find_run(run)
+    if as_json:
+        for line in json_lines(directory, query):
+            typer.echo(line)
+    else:
+        show(directory, query, Console(), full=full)
+
+
+@app.command(short_help="Write report.html, one self-contained page about a run.")
+def report(run: RunArgument) -> None:
+    """Write report.html: one self-contained page about a run, finished or not."""
+    from sibling.report.gather import gather
+    from sibling.report.outcome import sentence
+    from sibling.report.page import write_report
+
+    directory = find_run(run)
+    path = write_report(directory)
+    typer.echo(f"{sentence(gather(directory))}\n{path}")
+
+
+@app.command(short_help="Check a run's record offline, without torch.")
+def verify(
+    run: RunArgument,
+    head: Annotated[str | None, typer.Option(help="A chain head kept elsewhere, to check against.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a run's record offline: hash chain, files, balance, and what follows from the scores."""
+    from dataclasses import asdict
+
+    from sibling.record.verify import render, verify_run
+
+    outcome = verify_run(find_run(run), head)
+    typer.echo(json.dumps(asdict(outcome), indent=2) if as_json else render(outcome, width=width()), nl=as_json)
+    if not outcome.ok:
+        raise typer.Exit(1)
+
+
+# ---------------------------------------------------------------------------------------- check, set up
+
+
+@app.command(short_help="List, show or check the objectives.")
+def objectives(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME | check FILE", help="An objective, or a file of vectors.")
+    ] = None,
+    dtype: Annotated[Literal["float64", "float32", "both"], typer.Option(help="Precision for check.")] = "both",
+    as_json: Json = False,
+) -> None:
+    """List the objectives, show one with its equation, or check them against golden vectors.
+
+    `sibling objectives check FILE` runs every case of a file of golden vectors.
+    """
+    _require_training()
+    match words or []:
+        case []:
+            _show_objectives(None)
+        case ["check", file]:
+            _check_objectives(Path(file), ["float64", "float32"] if dtype == "both" else [dtype], as_json)
+        case [name] if name != "check":
+            _show_objectives(name)
+        case _:
+            raise RequestError("objectives takes a name, or check and one file", seen=" ".join(words or []))
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """List models that need no files of yours."""
+    _require_training()
+    from sibling.models.embedded import list_models
+
+    rows = list_models()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']}\n    {row['recipe']}\n    {row['parameters']:,} weights, {row['state']}")
+
+
+@models_app.command("get")
+def models_get(name: Annotated[str, typer.Argument(help="As listed, or owner/name on the hub.")]) -> None:
+    """Fetch a model into the cache and print its directory."""
+    _require_training()
+    from sibling.models.embedded import get_model
+
+    typer.echo(get_model(name))
+
+
+app.add_typer(models_app, name="models", help="List models that need no files of yours, or fetch one.")
+
+
+@app.command(short_help="Say what this machine has for training.")
+def doctor() -> None:
+    """Say what this machine has for training: versions, threads, bfloat16, cache, disk. Uses no network."""
+    for name, value in _diagnosis():
+        typer.echo(textwrap.fill(f"{name:<12} {value}", width(), subsequent_indent=" " * 13, break_on_hyphens=False))
+
+
+# --------------------------------------------------------------------------------- what commands share
+
+
+def _recorded_recipe(directory: Path) -> Recipe | None:
+    """The recipe of a run; None where it cannot be read, which `resume` itself says better."""
+    from sibling.config import parse_recipe
+
+    try:
+        return parse_recipe(json.loads((directory / "resolved.json").read_bytes()))
+    except (OSError, ValueError, SiblingError):
+        return None
+
+
+def _require_training() -> None:
+    """Raise `RequestError` unless the packages of the extra `train` are installed."""
+    for package in ("torch", "transformers"):
+        try:
+            found = importlib.util.find_spec(package) is not None
+        except (ImportError, ValueError):
+            found = False
+        if not found:
+            raise RequestError(
+                f"This needs {package}, which is not installed", do="Run `pip install 'sibling[train]'` and try again"
+            )
+
+
+def _told(observers: Observers) -> Observer:
+    """The same methods by structure: report and pipeline do not import each other."""
+    return cast("Observer", observers)
+
+
+def _print_config(recipe: Recipe) -> None:
+    """The resolved recipe as YAML, the objective above it as a comment; the output is a recipe itself."""
+    import yaml
+
+    try:
+        _require_training()
+        from sibling.maths.objectives import OBJECTIVES
+        from sibling.report.objectives import describe
+
+        typer.echo(textwrap.indent(describe(OBJECTIVES[recipe.objective.type], notes=False), "# ", lambda line: True))
+    except RequestError as error:
+        complain(str(error), "The equation is left out: ")
+    typer.echo(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _show_objectives(name: str | None) -> None:
+    from sibling.maths.objectives import OBJECTIVES
+    from sibling.report.objectives import describe, listing
+
+    if name is None:
+        typer.echo(listing(list(OBJECTIVES.values())))
+    elif name in OBJECTIVES:
+        typer.echo(describe(OBJECTIVES[name], width=width()))
+    else:
+        raise RequestError("There is no objective of this name", seen=repr(name), wanted=", ".join(OBJECTIVES))
+
+
+def _check_objectives(file: Path, precisions: list[Literal["float64", "float32"]], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from sibling.maths.golden import check_cases
+    from sibling.report.objectives import check_text
+
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"Cannot read {file} as JSON", seen=str(error), wanted="a file of golden vectors") from error
+    results: dict[str, Sequence[Any]] = {precision: check_cases(document, precision) for precision in precisions}
+    if as_json:
+        typer.echo(json.dumps({p: [asdict(r) for r in found] for p, found in results.items()}, indent=2))
+    else:
+        typer.echo(check_text(results))
+    if any(r.status == "miss" for found in results.values() for r in found):
+        raise typer.Exit(1)
+
+
+def _diagnosis() -> Iterator[tuple[str, str]]:
+    """Name and finding, one a line of `sibling doctor`."""
+    yield "sibling", importlib.metadata.version("sibling")
+    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield "cores", f"{cores} that this process may use"
+    try:
+        _require_training()
+    except RequestError as error:
+        yield "training", f"not possible: {error}"
+        yield "disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here"
+        return
+    import torch
+
+    from sibling.models.embedded import cache_dir, list_models
+    from sibling.models.precision import choose
+
+    gpu = f", CUDA device {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ", no CUDA device"
+    yield "torch", f"{torch.__version__}, {torch.get_num_threads()} threads{gpu}"
+    dtype, seconds = choose("auto")
+    times = " against ".join(f"{seconds[name] * 1e3:.1f} ms in {name}" for name in ("bfloat16", "float32"))
+    yield "bfloat16", f"{'yes' if dtype == 'bfloat16' else 'no'}: a matrix product takes {times}"
+    yield "cache", str(cache_dir())
+    yield "model", f"the embedded model is {list_models()[0]['state']}"
+    yield "disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here, {_free(cache_dir()):.1f} GB at the cache"
+
+
+def _free(path: Path) -> float:
+    """Free space in GB where `path` is or would be."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free / 1e9
+
+
+# ----------------------------------------------------------------------------------------------- entry
+
+
+def main() -> None:
+    """The console command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # an ASCII terminal shows ? rather than an exception
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors become one paragraph on standard error."""
+    debug = "--debug" in arguments
+    try:
+        code = app([a for a in arguments if a != "--debug"], prog_name="sibling", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except KeyboardInterrupt:
+        complain("Interrupted. A run that has begun goes on with `sibling resume RUN`", "")
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return explain(error)
