@@ -15,20 +15,20 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from sibling.errors import RequestError, SiblingError
+from sibling.errors import RequestError
 from sibling.report.gather import find_run
 from sibling.report.paragraph import complain, explain, width
 
 if TYPE_CHECKING:
     from sibling.config import Recipe
     from sibling.pipeline.observer import Observer
-    from sibling.report.observing import Observers
+    from sibling.pipeline.run import RunResult
 
 app = typer.Typer(
     help="Group Relative Policy Optimization that is exact, fast, watchful and accountable.",
@@ -82,13 +82,14 @@ def train(
         _print_config(asked)
         return
     _require_training()
-    from sibling.pipeline.run import train as run_training
-    from sibling.report.attending import attend, farewell
-
     text = recipe.read_text(encoding="utf-8")
-    with attend(asked) as observers:
-        result = run_training(asked, recipe_text=text, base=recipe.parent, observer=_told(observers))
-    raise typer.Exit(farewell(result.directory, result.summary))
+
+    def start(observer: Observer) -> RunResult:
+        from sibling.pipeline.run import train as run_training
+
+        return run_training(asked, recipe_text=text, base=recipe.parent, observer=observer)
+
+    _attended(start, asked, asked.directory())
 
 
 @app.command(short_help="Go on with an interrupted or killed run.")
@@ -96,12 +97,14 @@ def resume(run: RunArgument) -> None:
     """Go on with an interrupted or killed run, to the same bits as without the interruption."""
     directory = find_run(run)
     _require_training()
-    from sibling.pipeline.run import resume as resume_run
-    from sibling.report.attending import attend, farewell
+    from sibling.report.attending import recorded_recipe
 
-    with attend(_recorded_recipe(directory)) as observers:
-        result = resume_run(directory, observer=_told(observers))
-    raise typer.Exit(farewell(result.directory, result.summary))
+    def start(observer: Observer) -> RunResult:
+        from sibling.pipeline.run import resume as resume_run
+
+        return resume_run(directory, observer=observer)
+
+    _attended(start, recorded_recipe(directory), directory)
 
 
 @app.command(short_help="Evaluate a run or a model on held-out prompts.")
@@ -124,7 +127,9 @@ def eval(
     from sibling.report.outcome import summary_sentence
 
     with Observers(ProgressOnly()) as observers:
-        document = evaluate_target(target, recipe=recipe, overrides=overrides or [], observer=_told(observers))
+        document = evaluate_target(
+            target, recipe=recipe, overrides=overrides or [], observer=cast("Observer", observers)
+        )
     typer.echo(json.dumps(document, indent=2) if as_json else summary_sentence(target, document["summary"]))
 
 
@@ -261,16 +266,6 @@ def doctor() -> None:
 # --------------------------------------------------------------------------------- what commands share
 
 
-def _recorded_recipe(directory: Path) -> Recipe | None:
-    """The recipe of a run; None where it cannot be read, which `resume` itself says better."""
-    from sibling.config import parse_recipe
-
-    try:
-        return parse_recipe(json.loads((directory / "resolved.json").read_bytes()))
-    except (OSError, ValueError, SiblingError):
-        return None
-
-
 def _require_training() -> None:
     """Raise `RequestError` unless the packages of the extra `train` are installed."""
     for package in ("torch", "transformers"):
@@ -284,9 +279,22 @@ def _require_training() -> None:
             )
 
 
-def _told(observers: Observers) -> Observer:
-    """The same methods by structure: report and pipeline do not import each other."""
-    return cast("Observer", observers)
+def _attended(start: Callable[[Observer], RunResult], recipe: Recipe | None, directory: Path) -> None:
+    """Show a run from its start to the last words. Ctrl-C twice ends it here, with the command that goes on.
+
+    The observers have the methods of the pipeline's `Observer`; report and pipeline do not import each other.
+    """
+    from sibling.report.attending import attend, farewell
+
+    with attend(recipe) as observers:
+        observers.phase("load")  # importing torch takes seconds: the display comes first
+        try:
+            result = start(cast("Observer", observers))
+        except KeyboardInterrupt:
+            observers.close()
+            complain(f"Stopped at once. `sibling resume {directory}` goes on from the last checkpoint", "")
+            raise typer.Exit(130) from None
+    raise typer.Exit(farewell(result.directory, result.summary))
 
 
 def _print_config(recipe: Recipe) -> None:
@@ -320,12 +328,9 @@ def _check_objectives(file: Path, precisions: list[Literal["float64", "float32"]
     from dataclasses import asdict
 
     from sibling.maths.golden import check_cases
-    from sibling.report.objectives import check_text
+    from sibling.report.objectives import check_text, read_vectors
 
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RequestError(f"Cannot read {file} as JSON", seen=str(error), wanted="a file of golden vectors") from error
+    document = read_vectors(file)
     results: dict[str, Sequence[Any]] = {precision: check_cases(document, precision) for precision in precisions}
     if as_json:
         typer.echo(json.dumps({p: [asdict(r) for r in found] for p, found in results.items()}, indent=2))
@@ -341,11 +346,11 @@ def _diagnosis() -> Iterator[tuple[str, str]]:
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield "cores", f"{cores} that this process may use"
+    yield "disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here"
     try:
         _require_training()
     except RequestError as error:
         yield "training", f"not possible: {error}"
-        yield "disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here"
         return
     import torch
 
@@ -357,16 +362,9 @@ def _diagnosis() -> Iterator[tuple[str, str]]:
     dtype, seconds = choose("auto")
     times = " against ".join(f"{seconds[name] * 1e3:.1f} ms in {name}" for name in ("bfloat16", "float32"))
     yield "bfloat16", f"{'yes' if dtype == 'bfloat16' else 'no'}: a matrix product takes {times}"
-    yield "cache", str(cache_dir())
+    place = next(p for p in (cache_dir(), *cache_dir().absolute().parents) if p.exists())
+    yield "cache", f"{cache_dir()}, {shutil.disk_usage(place).free / 1e9:.1f} GB free there"
     yield "model", f"the embedded model is {list_models()[0]['state']}"
-    yield "disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here, {_free(cache_dir()):.1f} GB at the cache"
-
-
-def _free(path: Path) -> float:
-    """Free space in GB where `path` is or would be."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free / 1e9
 
 
 # ----------------------------------------------------------------------------------------------- entry
@@ -377,6 +375,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # an ASCII terminal shows ? rather than an exception
+    # Threads that wait for work sleep instead of spinning. On a machine with other work spinning threads stall each
+    # other: one update was seen to take 28 s instead of 4. Must be set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -386,8 +387,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app([a for a in arguments if a != "--debug"], prog_name="sibling", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except KeyboardInterrupt:
-        complain("Interrupted. A run that has begun goes on with `sibling resume RUN`", "")
+    except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,7 +15,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,6 +158,15 @@ class Runner:
         self._server.stdin.close()
         self._server.wait(timeout=60)
         self._server.stdout.close()
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until it is so."""
+    for _ in range(12_000):
+        if true():
+            return
+        time.sleep(0.005)
+    raise AssertionError("the run did not get that far")
 
 
 @contextmanager

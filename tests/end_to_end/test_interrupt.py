@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support import Ended, Facts, Runner, assert_equal, assert_verified, facts, running, write_recipe
+from support import Ended, Facts, Runner, assert_equal, assert_verified, facts, running, until, write_recipe
 
 from sibling.record.reader import read_log
 from sibling.record.verify import verify_run
@@ -55,7 +55,7 @@ class Lab:
         gate, waiting = self.recipe.with_name("gate"), self.recipe.with_name("waiting")
         gate.write_text(str(place))
         child = self.runner.start(*self.train(name), cwd=self.folder / name)
-        _until(waiting.exists)
+        until(waiting.exists)
         for number in signals:
             child.signal(number)
             time.sleep(0.1)  # two signals at once would be one: the system keeps no count
@@ -75,14 +75,6 @@ class Lab:
         seen = facts(run, without=CHECKPOINTS)
         assert_equal(seen, Facts(wanted.files, wanted.checkpoints, events), checkpoints=False)
         assert_verified(run)
-
-
-def _until(true: object) -> None:
-    for _ in range(6000):
-        if true():  # type: ignore[operator]
-            return
-        time.sleep(0.01)
-    pytest.fail("the run did not get that far")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from recorded import Recorded, make_run
+from recorded import make_run
 
 from sibling.batch import Fate
 from sibling.report import tables

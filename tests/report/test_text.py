@@ -22,8 +22,8 @@ def test_clean_takes_the_escape_and_leaves_the_words() -> None:
     "rendered",
     [
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHow many?<|im_end|>\n<|im_start|>assistant\n",
-        "<|im_start|>user\nFirst?<|im_end|>\n<|im_start|>assistant\nx<|im_end|>\n<|im_start|>user\nHow many?<|im_end|>\n",
-        "<|start_header_id|>user<|end_header_id|>\n\nHow many?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n",
+        "<|im_start|>user\nNo.<|im_end|>\n<|im_start|>assistant\nx<|im_end|>\n<|im_start|>user\nHow many?<|im_end|>\n",
+        "<|start_header_id|>user<|end_header_id|>\n\nHow many?<|eot_id|><|start_header_id|>model<|end_header_id|>\n",
         "<bos><start_of_turn>user\nHow many?<end_of_turn>\n<start_of_turn>model\n",
         "<s>[INST] How many? [/INST]",
         "<|user|>How many?<|assistant|>",

@@ -81,27 +81,46 @@ def _bindings(parts: Parts) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _require_same(type_: str, recorded: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-    changed = {k: v for k, v in body.items() if k.endswith("digest") and recorded.get(k) != v}
+    changed = [k for k, v in body.items() if k.endswith("digest") and recorded.get(k) != v]
     if changed:
+        files = _changed_files(recorded, body) or [f"{k} {body[k]}" for k in changed]
         raise RequestError(
-            f"What the run was started with has changed ({type_})",
-            seen=", ".join(f"{k} {v}" for k, v in changed.items()),
-            wanted=", ".join(f"{k} {recorded.get(k)}" for k in changed),
-            do="Put the old files back, or start a new run with `sibling train`",
+            f"{_BOUND[type_]} not what the run began with",
+            seen=", ".join(files),
+            wanted=", ".join(f"{k} {recorded.get(k)}" for k in changed) + ", as the record says",
+            do="Put the old files back and resume, or start a new run with `sibling train`; nothing was changed",
         )
+
+
+_BOUND = {
+    "model.loaded": "The model is",
+    "template.bound": "The tokenizer or its chat template is",
+    "data.loaded": "The data are",
+}
+
+
+def _changed_files(recorded: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
+    """Names of the files that differ, where the facts list files: a model's, or those of a data source."""
+    old, new = (facts.get("files") or facts.get("source", {}).get("files") or {} for facts in (recorded, body))
+    names = sorted({*old, *new})
+    words = {n: "is new" if n not in old else "is missing" if n not in new else "differs" for n in names}
+    return [f"{n} {words[n]}" for n in names if old.get(n) != new.get(n)]
 
 
 def first_findings(parts: Parts) -> list[Finding]:
     """What can be told before the first step. Raises `RunError` for a finding of severity error."""
-    policy = parts.recipe.reward_policy.refused_references
-    # A function of the user's may want more than the bare answer (tags, a style), so it only warns.
+    policy, check = parts.recipe.reward_policy.refused_references, parts.reference_check
+    # A function of the user's may want more than the bare answer (tags, a style), so it only warns, unless it fails
+    # whatever it is given: then it is broken, and a run could learn nothing from it.
     own = {r.name or r.type for r in parts.recipe.rewards if r.type == "callable"}
+    lenient = {name for name in own & set(check) if check[name]["error"] < check[name]["n"]}
     found = [
-        *references({n: c for n, c in parts.reference_check.items() if n not in own}, policy),
-        *references({n: c for n, c in parts.reference_check.items() if n in own}, "warn"),
+        *references({n: c for n, c in check.items() if n not in lenient}, policy),
+        *references({n: c for n, c in check.items() if n in lenient}, "warn"),
         *one_prompt(parts.recipe.sampling.prompts_per_step),
     ]
     for finding in found:
         if finding.severity == "error":
-            raise RunError(finding.sentence, do=finding.advice)
+            reason = parts.reference_failure() if finding.code == "reference_failed" else None
+            raise RunError(finding.sentence, seen=reason, do=finding.advice)
     return found

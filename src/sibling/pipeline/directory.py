@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sibling.canonical import canonical_json, file_digest
 from sibling.config import Recipe, parse_recipe
@@ -64,8 +65,7 @@ class RunDirectory:
 
     def require_free(self, recipe: Recipe) -> None:
         """Raise `RequestError` unless a new run may begin here: nothing is ever overwritten."""
-        if self.path.exists() and not self.path.is_dir():
-            raise RequestError(f"The run directory {self.path} is a file", do="Choose another one with run_dir=PATH")
+        self._require_writable()
         log = read_log(self.path) if (self.path / EVENTS_NAME).exists() else None
         if log is None or not log.lines:
             self._require_room()
@@ -79,6 +79,23 @@ class RunDirectory:
                 do=f"Watch that run with `sibling watch {self.path}`, or choose another directory with run_dir=PATH",
             )
         self._refuse(log, recipe)
+
+    def _require_writable(self) -> None:
+        place = self.path
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise RequestError(
+                f"The run directory {self.path} cannot be made",
+                seen=f"{place} is a file",
+                do="Choose another directory with run_dir=PATH",
+            )
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise RequestError(
+                f"The run directory {self.path} cannot be written",
+                seen=_why_not(place),
+                do="Mend that, or choose another directory with run_dir=PATH",
+            )
 
     def _require_room(self) -> None:
         """Refuse files of somebody else under a run's names. A run that ended before its first event left a lock."""
@@ -99,12 +116,11 @@ class RunDirectory:
 
     def _refuse(self, log: Log, recipe: Recipe) -> None:
         opened = log.opened()
-        seen = opened.body.get("recipe_digest") if opened else "unknown"
-        if seen != recipe.digest():
+        if opened is None or opened.body.get("recipe_digest") != recipe.digest():
             raise RequestError(
                 f"The run directory {self.path} holds the run of another recipe",
-                seen=f"step {log.latest_step()}, recipe {seen}",
-                wanted=f"an empty directory for recipe {recipe.digest()}",
+                seen=self._differences(recipe),
+                wanted="a directory of its own for each recipe",
                 do="Choose another directory with run_dir=PATH; nothing was changed",
             )
         done = log.closed() is not None
@@ -117,12 +133,27 @@ class RunDirectory:
             else f"Go on with `sibling resume {self.path}`, or choose another directory with run_dir=PATH",
         )
 
+    def _differences(self, recipe: Recipe) -> str:
+        """The settings in which the recipe of this directory differs from `recipe`, in words."""
+        try:
+            there = _settings(json.loads(self.resolved.read_bytes()))
+        except (OSError, ValueError):
+            return "a recipe that cannot be read"
+        here = _settings(recipe.resolved())
+        names = sorted(n for n in {*there, *here} - {"run_dir"} if there.get(n) != here.get(n))
+        shown = [f"{n} is {_shown(there.get(n))} there and {_shown(here.get(n))} here" for n in names[:3]]
+        return "; ".join(shown) + (f"; and {len(names) - 3} more differences" if len(names) > 3 else "")
+
     def make(self) -> None:
         """Make the directory, if need be; what goes into it is written under its lock."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise explain(f"Cannot make the run directory {self.path}", error) from error
+            raise RequestError(
+                f"The run directory {self.path} cannot be made",
+                seen=error.strerror or str(error),
+                do="Mend that, or choose another directory with run_dir=PATH",
+            ) from error
 
     def write_request(self, recipe: Recipe, recipe_text: str, base: Path) -> None:
         """Write what was asked and what it was resolved to, and make the folders."""
@@ -147,6 +178,12 @@ class RunDirectory:
                 f"{self.path} holds no run to resume",
                 wanted=f"a run directory with {EVENTS_NAME}",
                 do="Start one with `sibling train RECIPE`",
+            )
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise RequestError(
+                f"The run in {self.path} cannot go on: its directory cannot be written",
+                seen=_why_not(self.path),
+                do="Mend that, or copy the directory to where it can be written and resume the copy",
             )
         log = read_log(self.path)
         log.require_sound()
@@ -187,3 +224,23 @@ class RunDirectory:
                 wanted='{"base": the folder that relative paths of the recipe start from}',
                 do="Mend the file, or remove it and resume from that folder",
             ) from error
+
+
+def _why_not(folder: Path) -> str:
+    """Why nothing can be written in `folder`."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return f"{folder.resolve()} is on a read-only file system"
+    return f"no permission to write in {folder.resolve()}"
+
+
+def _settings(value: Any, prefix: str = "") -> dict[str, Any]:
+    """A resolved recipe as dotted name -> value."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    parts = (_settings(v, f"{prefix}.{k}" if prefix else k) for k, v in value.items())
+    return {name: leaf for part in parts for name, leaf in part.items()}
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

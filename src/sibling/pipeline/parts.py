@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sibling.batch import Completion, Prompt
+from sibling.batch import Completion, Prompt, Status
 from sibling.canonical import digest
 from sibling.config import Recipe
 from sibling.errors import TaskError
@@ -21,7 +21,7 @@ from sibling.models import chat
 from sibling.models.load import LoadedModel, load_policy
 from sibling.models.packed import check_architecture
 from sibling.models.precision import ComputeDtype, choose
-from sibling.rewards.grade import Grader
+from sibling.rewards.grade import Grader, stating
 from sibling.rollout.engine import GroupRequest, Progress, SamplingParams
 from sibling.rollout.torch_engine import TorchEngine
 from sibling.seeds import uniforms
@@ -34,7 +34,7 @@ REFERENCE_CHECKS = 32
 _FINITE = ("jsonl", "parquet", "dataset", "callable")
 """Task types with so many prompts that all can be looked at before the run."""
 
-_SHOWN = 5  # prompts named in an error
+_SHOWN = 3  # prompts named in an error
 
 
 @dataclass
@@ -81,26 +81,38 @@ class Parts:
         return min(room, sampling.max_prompt_tokens or room)
 
     def _require_fit(self, prompts: Iterable[Prompt]) -> None:
-        long = [p for p in prompts if len(p.token_ids) > self._room()]
+        room, context, sampling = self._room(), self.loaded.context, self.recipe.sampling
+        if context <= sampling.max_tokens:
+            raise TaskError(
+                "The completions leave no room for a prompt in the model's context",
+                seen=f"sampling.max_tokens={sampling.max_tokens}, a context of {context} tokens",
+                do="Lower sampling.max_tokens, or train a model with a longer context",
+            )
+        long = {self.source.location(p.id): len(p.token_ids) for p in prompts if len(p.token_ids) > room}
         if not long:
             return
-        places = [f"{self.source.location(p.id)} has {len(p.token_ids)} tokens" for p in long[:_SHOWN]]
+        places = sorted(long, key=lambda place: (len(place), place))  # so that line 9 comes before line 10
         more = f"; and {len(long) - _SHOWN} more" if len(long) > _SHOWN else ""
-        sampling, context = self.recipe.sampling, self.loaded.context
-        limit = f"the model's context of {context} less sampling.max_tokens={sampling.max_tokens}"
-        if sampling.max_prompt_tokens and sampling.max_prompt_tokens < context - sampling.max_tokens:
-            limit = "sampling.max_prompt_tokens"
+        own = room < context - sampling.max_tokens
+        limit = "sampling.max_prompt_tokens" if own else f"the model's context of {context} less sampling.max_tokens"
         raise TaskError(
             f"{'A prompt is' if len(long) == 1 else f'{len(long)} prompts are'} too long",
-            seen="; ".join(places) + more,
-            wanted=f"at most {max(self._room(), 0)} tokens: {limit}",
-            do="Shorten or drop these prompts, or change that setting",
+            seen="; ".join(f"{place} has {long[place]} tokens" for place in places[:_SHOWN]) + more,
+            wanted=f"at most {room} tokens, {limit}",
+            do=f"{'Raise sampling.max_prompt_tokens' if own else 'Lower sampling.max_tokens'}, or shorten or drop "
+            "these prompts",
         )
 
     def task_at(self, step: int, index: int) -> tuple[Task, Prompt]:
         """Prompt `index` of `step`: a pure function of (seed, step, index)."""
         task = self.source.train(self.recipe.seed, step - 1, index, self.recipe.sampling.prompts_per_step)
         return task, self.prompt(task)
+
+    def reference_failure(self) -> str | None:
+        """Why a reward fails on a reference answer, in its own words: the first such failure."""
+        tasks = [t for t in _first_tasks(self.recipe, self.source) if t.reference is not None]
+        rows = self.grader.grade(tasks, [stating(t.reference or "") for t in tasks])
+        return next((v.reason for row in rows for v in row if v.status is Status.error), None)
 
     def sample(
         self, step: int, first: int, prompts: Sequence[Prompt], progress: Progress | None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from sibling.config import Recipe
+from sibling.config import Recipe, parse_recipe
 from sibling.errors import SiblingError
 from sibling.report.gather import gather
 from sibling.report.live import choose_display
@@ -24,6 +25,14 @@ def attend(recipe: Recipe | None) -> Observers:
     return Observers(
         choose_display(Console(), recipe.name if recipe else ""), *(open_trackers(recipe) if recipe else ())
     )
+
+
+def recorded_recipe(directory: Path) -> Recipe | None:
+    """The recipe of a run; None where it cannot be read, of which a resume itself says more."""
+    try:
+        return parse_recipe(json.loads((directory / "resolved.json").read_bytes()))
+    except (OSError, ValueError, SiblingError):
+        return None
 
 
 class ProgressOnly(BaseObserver):

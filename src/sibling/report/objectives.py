@@ -5,10 +5,14 @@ The rows come in as arguments: their table (maths/objectives.py) needs torch, th
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
+
+from sibling.errors import RequestError
 
 
 class Row(Protocol):
@@ -65,6 +69,14 @@ class Result(Protocol):
     @property
     def detail(self) -> str:
         """The numbers that miss, or the part that is not built."""
+
+
+def read_vectors(file: Path) -> Any:
+    """The document in a file of golden vectors. Raises `RequestError` when it cannot be read as JSON."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"Cannot read {file} as JSON", seen=str(error), wanted="a file of golden vectors") from error
 
 
 def listing(rows: Sequence[Row]) -> str:
