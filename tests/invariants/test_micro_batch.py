@@ -1,4 +1,7 @@
-"""Invariant micro-batch: any split of a step into micro-batches gives the same gradient. Bound: float32, 1e-5 relative."""
+"""Invariant micro-batch: any split of a step into micro-batches gives the same gradient.
+
+Bound: float32, 1e-5 relative.
+"""
 
 import dataclasses
 

@@ -89,7 +89,7 @@ def test_the_update_is_that_of_the_scored_siblings_alone():
     assert all(bool((with_missing[n] == without[n]).all()) for n in without)
 
 
-REWARD = '''
+REWARD = """
 import math, time
 
 def score(task, completion):
@@ -99,7 +99,7 @@ def score(task, completion):
     if kind == "t":
         time.sleep(5)
     return {"1": 1.0, "0": 0.0, "n": math.nan, "?": None}[kind]
-'''
+"""
 
 
 def test_functions_that_raise_hang_or_return_nothing(tmp_path):

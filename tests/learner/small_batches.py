@@ -1,4 +1,4 @@
-"""Small models and ragged batches, and the plain way to score them: one row at a time through transformers' own attention."""
+"""Small models and ragged batches, and the plain way to score them: one row at a time, as transformers does it."""
 
 from __future__ import annotations
 

@@ -236,7 +236,10 @@ def test_a_small_gradient_is_not_scaled_up():
     state = state_of(Learner(optimizer=Optimizer(max_grad_norm=100.0)))
     give(state, 0.01)
     state.update()
-    assert all(torch.allclose(state.optimizer.state[p]["exp_avg"] / 0.1, p.new_full(p.shape, 0.01)) for _, p in state.parameters)
+    assert all(
+        torch.allclose(state.optimizer.state[p]["exp_avg"] / 0.1, p.new_full(p.shape, 0.01))
+        for _, p in state.parameters
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 3e38])
@@ -261,7 +264,9 @@ def test_the_digest_is_over_names_shapes_types_and_bytes():
     weights = {"a": torch.randn(3, 4, generator=random), "b": torch.zeros(2), "c": torch.tensor(1.0)}
     digest = weights_digest(weights)
     assert digest == weights_digest({n: t.clone() for n, t in reversed(weights.items())})
-    assert digest == weights_digest({**weights, "a": weights["a"].T.contiguous().T})  # the same values, laid out otherwise
+    assert digest == weights_digest(
+        {**weights, "a": weights["a"].T.contiguous().T}
+    )  # the same values, laid out otherwise
     nudged = weights["a"].clone()
     nudged.view(torch.int32)[2, 3] ^= 1  # the last bit of one entry
     others = [

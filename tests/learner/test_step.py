@@ -114,7 +114,9 @@ class Naive:
         return {"grad_norm": float(norm), "learning_rate": rate}
 
     def mean(self, entropy, batch):
-        return [float(e) for row, m in zip(entropy, batch.mask, strict=True) for e in row[: len(m)][torch.from_numpy(m)]]
+        return [
+            float(e) for row, m in zip(entropy, batch.mask, strict=True) for e in row[: len(m)][torch.from_numpy(m)]
+        ]
 
     def gaps(self, parts, old):
         for part, logp in zip(parts, old, strict=True):
@@ -281,7 +283,10 @@ def test_minibatches_have_denominators_of_their_own():
 def test_lora_learns_and_full_fine_tune_learns():
     """The loss of the batch just trained on is lower at the new weights, at a small rate."""
     for finetune in ({}, {"finetune": LoraFinetune(rank=4)}):
-        step = learner(GrpoObjective(clip_low=9.0, clip_high=9.0), Learner(optimizer=Optimizer(learning_rate=1e-3), passes=2, **finetune))
+        step = learner(
+            GrpoObjective(clip_low=9.0, clip_high=9.0),
+            Learner(optimizer=Optimizer(learning_rate=1e-3), passes=2, **finetune),
+        )
         batch = ragged_batch(seed=3)
         first = learner(GrpoObjective(), Learner(**finetune))(batch)["loss"]
         assert step(batch)["loss"] < first - 1e-3
@@ -291,7 +296,9 @@ def test_lora_learns_and_full_fine_tune_learns():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("options", [{}, {"passes": 2}, {"minibatches": 2}, {"finetune": LoraFinetune(rank=4)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"passes": 2}, {"minibatches": 2}, {"finetune": LoraFinetune(rank=4)}], ids=str
+)
 def test_fresh_data_has_a_ratio_of_exactly_one(dtype, options):
     config = Learner(**{"micro_batch_tokens": 30, "optimizer": OPTIMIZER, **options})
     step = learner(GrpoObjective(), config, compute_dtype=dtype)

@@ -1,6 +1,7 @@
 """A run through the Python interface, in this process: sittings, refusals, observers and failures."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,19 @@ def test_a_torn_last_line_is_cut_and_counted(recipe: Recipe, tmp_path: Path):
     resume(run)
     assert [e.body["torn_bytes"] for e in read_log(run).of("run.resumed")] == [22]
     assert outcome(run) == wanted
+
+
+def test_a_run_whose_first_event_was_torn_is_begun_again(recipe: Recipe, tmp_path: Path):
+    run = train(recipe, base=tmp_path).directory
+    wanted = outcome(run)
+    shutil.rmtree(run)
+    run.mkdir()
+    (run / "lock").touch()
+    (run / "events.jsonl").write_bytes(b'{"actor":"tra')
+    with pytest.raises(RequestError, match="before its first event"):
+        resume(run)
+    train(recipe, base=tmp_path)
+    assert outcome(run) == wanted and verify_run(run).findings == []
 
 
 def test_what_a_resume_threw_away_is_counted(recipe: Recipe, tmp_path: Path):

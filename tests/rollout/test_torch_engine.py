@@ -1,11 +1,16 @@
 """The embedded engine: what it draws, when it ends, what it reports, and that rows do not know each other."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from small_batches import CASES, counted_tokens, packed_model, plain_model, ragged_prompts, tokenizer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sibling.batch import Finish
+from sibling.config import FullFinetune, Learner, LoraFinetune
+from sibling.learner.state import LearnerState
 from sibling.rollout.engine import GroupRequest, SamplingParams
 from sibling.rollout.torch_engine import TorchEngine
 from sibling.seeds import uniforms
@@ -338,6 +343,32 @@ def test_the_model_is_left_as_it_was():
         generate(engine_of(model), max_tokens=2)
         assert model.training is training
     assert all(torch.equal(p, before[n]) and p.grad is None for n, p in model.named_parameters())
+
+
+class Casts(TorchDispatchMode):
+    """Counts the casts of each weight to bfloat16."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten._to_copy.default and (kwargs or {}).get("dtype") is torch.bfloat16:
+            self.seen[args[0].data_ptr()] += isinstance(args[0], torch.nn.Parameter)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("finetune", [FullFinetune(), LoraFinetune(rank=4)], ids=lambda f: f.type)
+def test_bfloat16_casts_each_weight_once_a_generation(finetune):
+    """Autocast caches its copies of weights that ask for a gradient, and of no others."""
+    state = LearnerState(
+        plain_model(), Learner(finetune=finetune), needs_reference=False, total_updates=1, seed=0
+    )  # fmt: skip
+    engine = TorchEngine(state.sampling_model, tokenizer(), (), compute_dtype="bfloat16")
+    with Casts() as casts:
+        generate(engine, max_tokens=5)
+    counts = [n for n in casts.seen.values() if n]
+    assert counts == [1] * (2 * 7)  # q, k, v, o, gate, up, down of two layers; the head is multiplied as it is
 
 
 def test_the_mode_is_put_back_after_an_error():

