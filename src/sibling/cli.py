@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from sibling.errors import RequestError
+from sibling.pipeline.process import prepare
 from sibling.report.gather import find_run
 from sibling.report.paragraph import complain, explain, width
 
@@ -375,9 +376,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # an ASCII terminal shows ? rather than an exception
-    # Threads that wait for work sleep instead of spinning. On a machine with other work spinning threads stall each
-    # other: one update was seen to take 28 s instead of 4. Must be set before torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -4,7 +4,7 @@ Importing PyTorch takes seconds and a tiny run takes one, so a parent process im
 child for each run: a process of its own, with the default signal handlers, that can be killed at any instant.
 The parent is this file run as a script: one JSON request a line on standard input, answered by the pid, then
 by the end of the child, then by its wait status. Nothing is made before the fork that a fork would break: no
-thread, no random draw.
+thread, no state that a run reads.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -192,10 +193,15 @@ _ENVIRONMENT = {
 def _serve() -> None:
     """Import everything a run needs, then fork a child for each request."""
     import peft  # noqa: F401  # imported for its cost only
-    import transformers.models.llama.modeling_llama  # noqa: F401  # as above
+    import pyarrow
 
     import sibling.cli
-    import sibling.pipeline.run  # as above
+    import sibling.pipeline.run
+    from sibling.models.tiny import save_tiny
+
+    with tempfile.TemporaryDirectory() as folder:  # the rest is imported when first used: use it once
+        save_tiny(Path(folder), "llama", 0)
+        pyarrow.Table.from_pylist([{"a": 1}])
 
     print(json.dumps({"ready": True}), flush=True)
     while line := sys.stdin.readline():
@@ -233,23 +239,40 @@ def _become(request: dict[str, Any], main: Any) -> None:
 
 
 def _watch(watched: str, die_at: str | None, operations: str | None) -> None:
-    """Look on at file operations below `watched`: append their names to the file `operations`; die before `die_at`."""
+    """Look on at file operations below `watched`: append their names to the file `operations`; die before `die_at`.
+
+    Events have two names each: `half TYPE`, when half of the line is written, and `whole TYPE`, right after it.
+    """
     log = open(operations, "w", buffering=1) if operations else None  # noqa: SIM115  # open until the process ends
+    write = os.write
+
+    def reached(name: str) -> None:
+        if log is not None:
+            log.write(name + "\n")
+        if name == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.scandir"):
             return
         path = arguments[0]
         path = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
-        if not str(path).startswith(watched):
-            return
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        name = re.sub(r"\d+", "#", f"{'write' if writes else event} {os.path.relpath(str(path), watched)}")
-        if log is not None:
-            log.write(name + "\n")
-        if name == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if str(path).startswith(watched):
+            writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            reached(re.sub(r"\d+", "#", f"{'write' if writes else event} {os.path.relpath(str(path), watched)}"))
 
+    def watched_write(fd: int, data: Any) -> int:
+        line = bytes(data)
+        if not line.startswith(b'{"actor"'):
+            return write(fd, data)
+        type_ = json.loads(line)["type"]
+        done = write(fd, line[: len(line) // 2])
+        reached(f"half {type_}")
+        done += write(fd, line[len(line) // 2 :])
+        reached(f"whole {type_}")
+        return done
+
+    os.write = watched_write
     sys.addaudithook(hook)
 
 

@@ -19,9 +19,7 @@ FULL = Learner(optimizer=FAST)
 
 
 def state_of(config, *, architecture="llama", needs_reference=True, seed=0):
-    return LearnerState(
-        plain_model(architecture), config, needs_reference=needs_reference, total_updates=10, seed=seed
-    )  # fmt: skip
+    return LearnerState(plain_model(architecture), config, needs_reference=needs_reference, total_updates=10, seed=seed)
 
 
 def frozen(model):

@@ -101,7 +101,7 @@ class Naive:
                 loss.backward()
                 facts.append({**fact, "entropy": self.mean(entropy, part), **self.update()})
             stats.append(facts)
-        return stats, sum((o for o in self.gaps(parts, old)), [])
+        return stats, [gap for row in self.gaps(parts, old) for gap in row]
 
     def update(self):
         o = self.config.optimizer
@@ -256,9 +256,7 @@ def unclipped(objective, batch, **options):
 
 def test_masked_sequences_count_in_n_or_do_not():
     """Row 2 of 12 is masked: leaving it out of N makes the gradient 12/11 of what it was."""
-    (counted,), (left_out,) = (
-        unclipped(GrpoObjective(count_masked_sequences=c), data()) for c in (True, False)
-    )  # fmt: skip
+    (counted,), (left_out,) = (unclipped(GrpoObjective(count_masked_sequences=c), data()) for c in (True, False))
     assert relative_gap(left_out, {n: g * 12 / 11 for n, g in counted.items()}) < 1e-6
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import LlamaModel
 
 from sibling.errors import ModelError
 from sibling.models import packed
@@ -48,10 +49,7 @@ def dense(spans, q, k, v, scale, window):
     ]  # group, part (0: the prompt), position
     seen = torch.tensor(
         [
-            [
-                g == h and (part == 0 or part == own) and p <= q_ and (window is None or q_ - p < window)
-                for h, part, p in where
-            ]
+            [g == h and part in (0, own) and p <= q_ and (window is None or q_ - p < window) for h, part, p in where]
             for g, own, q_ in where
         ]
     )
@@ -158,13 +156,14 @@ def gemma2(**options):
 
     config = Gemma2Config(
         vocab_size=259, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=16, sliding_window=4, query_pre_attn_scalar=16, initializer_range=0.3, **options,
+        num_key_value_heads=1, head_dim=16, sliding_window=4, query_pre_attn_scalar=2, initializer_range=0.3,
+        **options,
     )  # fmt: skip
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
 
 
-def test_sliding_layers_and_a_capped_head_are_known():
+def test_sliding_layers_a_capped_head_and_a_scale_of_its_own_are_known():
     assert check_architecture(gemma2(attn_logit_softcapping=None, final_logit_softcapping=2.0)) < 1e-5
 
 
@@ -193,6 +192,24 @@ def test_weights_that_are_no_numbers_are_refused():
         model.model.norm.weight[0] = float("nan")
     with pytest.raises(ModelError, match="differ by nan"):
         check_architecture(model)
+
+
+class Strict(LlamaModel):
+    """A decoder that takes no further keywords."""
+
+    def forward(
+        self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, inputs_embeds=None,
+        use_cache=None,
+    ):  # fmt: skip
+        return super().forward(input_ids=input_ids, position_ids=position_ids, use_cache=use_cache)
+
+
+def test_a_decoder_that_refuses_the_layout_is_refused():
+    model, _ = build_tiny("llama", 0)
+    model.model.__class__ = Strict
+    with pytest.raises(ModelError, match=r"does not run in packed groups.*TypeError"):
+        check_architecture(model)
+    assert model.config._attn_implementation != packed.ATTENTION
 
 
 def test_a_model_without_the_attention_interface_is_refused():

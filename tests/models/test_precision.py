@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sibling.models import precision
 from sibling.models.precision import choose, compute, head_product
 
 RANDOM = torch.Generator().manual_seed(0)
@@ -31,9 +32,8 @@ def test_bfloat16_runs_linear_layers_in_bfloat16_and_leaves_weights_float32():
 
 def test_the_settings_are_put_back_after_an_error_too():
     before = settings_now()
-    with pytest.raises(RuntimeError, match="no reason"), compute("bfloat16"):
-        head_product(HIDDEN, WEIGHT)
-        raise RuntimeError("no reason")
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"), compute("bfloat16"):
+        head_product(HIDDEN, WEIGHT[:, :3])
     assert settings_now() == before
 
 
@@ -85,7 +85,13 @@ def test_a_dtype_asked_for_is_taken_unmeasured(dtype):
     assert choose(dtype) == (dtype, {})
 
 
-def test_auto_takes_bfloat16_where_it_was_measured_faster():
-    chosen, seconds = choose("auto")
+def test_auto_measures_both():
+    _, seconds = choose("auto")
     assert set(seconds) == {"float32", "bfloat16"} and all(s > 0 for s in seconds.values())
-    assert chosen == ("bfloat16" if seconds["bfloat16"] * 1.2 < seconds["float32"] else "float32")
+
+
+@pytest.mark.parametrize(("bfloat16", "chosen"), [(0.5, "bfloat16"), (0.9, "float32"), (2.0, "float32")])
+def test_auto_takes_bfloat16_where_it_is_faster_by_a_fifth(bfloat16, chosen, monkeypatch):
+    seconds = {torch.float32: 1.0, torch.bfloat16: bfloat16}
+    monkeypatch.setattr(precision, "_time_product", lambda dtype, device: seconds[dtype])  # the clock of the test
+    assert choose("auto") == (chosen, {"float32": 1.0, "bfloat16": bfloat16})

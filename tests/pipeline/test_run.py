@@ -58,8 +58,8 @@ def outcome(run: Path) -> tuple[list[tuple[str, dict[str, Any]]], bytes]:
     return events, (run / "model" / "model.safetensors").read_bytes()
 
 
-def cut_after(run: Path, type_: str, step: int) -> None:
-    """Cut the log after this event, as a kill at that instant would have left it."""
+def cut_after(run: Path, type_: str, step: int | None) -> None:
+    """Cut the log after the first such event, as a kill at that instant would have left it."""
     log = read_log(run)
     end = next(n for n, e in enumerate(log.events, 1) if e.type == type_ and e.step == step)
     (run / "events.jsonl").write_bytes(b"".join(line.raw + b"\n" for line in log.lines[:end]))
@@ -117,6 +117,18 @@ def test_a_torn_last_line_is_cut_and_counted(recipe: Recipe, tmp_path: Path):
         log.write(b'{"actor":"trainer","bo')
     resume(run)
     assert [e.body["torn_bytes"] for e in read_log(run).of("run.resumed")] == [22]
+    assert outcome(run) == wanted
+
+
+def test_a_kill_between_two_findings_of_one_kind_loses_neither(tmp_path: Path):
+    own = [{"type": "callable", "target": "reward.py:score", "name": name} for name in ("first", "second")]
+    recipe = small_recipe(tmp_path, rewards=own)
+    run = train(recipe, base=tmp_path).directory
+    wanted = outcome(run)
+    told = [e.body["code"] for e in read_log(run).of("diagnosis.noted") if e.step is None]
+    assert told == ["reference_refused", "reference_refused"]
+    cut_after(run, "diagnosis.noted", None)
+    resume(run)
     assert outcome(run) == wanted
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sibling.config import load_recipe
 from sibling.errors import RequestError
 from sibling.models.tiny import save_tiny
