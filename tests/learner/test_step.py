@@ -295,7 +295,9 @@ def test_lora_learns_and_full_fine_tune_learns():
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "options", [{}, {"passes": 2}, {"minibatches": 2}, {"finetune": LoraFinetune(rank=4)}], ids=str
+    "options",
+    [{}, {"passes": 2}, {"minibatches": 2}, {"finetune": LoraFinetune(rank=4)}],
+    ids=["plain", "passes", "minibatches", "lora"],
 )
 def test_fresh_data_has_a_ratio_of_exactly_one(dtype, options):
     config = Learner(**{"micro_batch_tokens": 30, "optimizer": OPTIMIZER, **options})

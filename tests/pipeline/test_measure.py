@@ -119,6 +119,11 @@ def test_replaced_groups_count_as_dead():
     assert (values["dead_groups_all_right"], values["dead_groups_all_wrong"], values["live_groups"]) == (1, 1, 0)
 
 
+def test_a_group_whose_siblings_were_all_truncated_is_live():
+    rows = [row(0, s, m, 6, Fate.truncated, float(s), finish=Finish.length) for s, m in enumerate("wr")]
+    assert stats(rows, best=1.0).values["live_groups"] == 1
+
+
 def test_verdict_summary():
     assert verdict_summary(STEP, ["first", "second"]) == {
         "first": {"n": 9, "right": 4, "wrong": 4, "abstain": 0, "error": 1, "mean": 0.5},
