@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sibling.batch import Finish
 from sibling.config import FullFinetune, Learner, LoraFinetune
+from sibling.errors import NonFiniteError
 from sibling.learner.state import LearnerState
 from sibling.rollout.engine import GroupRequest, SamplingParams
 from sibling.rollout.torch_engine import TorchEngine
@@ -343,6 +344,16 @@ def test_the_model_is_left_as_it_was():
         generate(engine_of(model), max_tokens=2)
         assert model.training is training
     assert all(torch.equal(p, before[n]) and p.grad is None for n, p in model.named_parameters())
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_by_name(temperature, value):
+    model = packed_model()
+    with torch.no_grad():
+        model.model.norm.weight[0] = value
+    with pytest.raises(NonFiniteError, match="logits that are not finite"):
+        generate(engine_of(model), temperature=temperature)
 
 
 class Casts(TorchDispatchMode):

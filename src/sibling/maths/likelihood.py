@@ -95,4 +95,5 @@ def draw(logits: Float[Tensor, "n V"], uniform: Float[Tensor, " n"]) -> Int[Tens
     rest = rest.clamp(min=0.0)  # rounding can leave it below 0, where a first token without mass would be drawn
     offset = torch.searchsorted(inside.cumsum(-1), rest[:, None], right=True)[:, 0]
     last = _BLOCK - 1 - (inside.flip(-1) > 0).to(torch.int8).argmax(-1)  # the block's last token with any mass
-    return block * _BLOCK + torch.minimum(offset, last)
+    token = block * _BLOCK + torch.minimum(offset, last)
+    return token.clamp(max=vocabulary - 1)  # only a row of NaN gets here; its token has a log-prob of NaN

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sibling.batch import Completion, Finish
+from sibling.errors import NonFiniteError
 from sibling.maths.likelihood import draw, sampling_logits, token_logprobs
 from sibling.models.packed import head_logits, hidden_states, pack
 from sibling.models.precision import ComputeDtype, compute
@@ -155,12 +156,24 @@ def _sample(logits: Tensor, params: SamplingParams, uniforms: Sequence[float]) -
     """Tokens [B] and their log-probs under the distribution sampled from (greedy: log 1 = 0)."""
     if params.temperature == 0:
         tokens = logits.argmax(-1)
+        _require_finite(logits.gather(1, tokens[:, None]))
         return tokens, torch.zeros(len(tokens), device=logits.device)
     scaled = sampling_logits(
         logits, temperature=params.temperature, top_k=params.top_k, top_p=params.top_p, min_p=params.min_p
     )
     tokens = draw(scaled, torch.tensor(uniforms, dtype=torch.float64, device=logits.device))
-    return tokens, token_logprobs(scaled, tokens)
+    logprobs = token_logprobs(scaled, tokens)
+    _require_finite(logprobs)
+    return tokens, logprobs
+
+
+def _require_finite(chosen: Tensor) -> None:
+    if not bool(torch.isfinite(chosen).all()):
+        raise NonFiniteError(
+            "The model gives logits that are not finite, so nothing can be drawn from them",
+            wanted="finite numbers",
+            do="Its weights hold NaN or infinity, or overflow: start from sound weights",
+        )
 
 
 def _waves(requests: Sequence[GroupRequest], most: int) -> Iterator[list[tuple[int, int, int]]]:
