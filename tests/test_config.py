@@ -366,3 +366,7 @@ def test_every_section_says_what_it_is() -> None:
                 walk(below)
 
     walk(Recipe)
+
+
+def test_an_empty_stop_string_is_refused() -> None:
+    assert "empty string" in refusal(sampling={"stop": ["\n", ""]})

@@ -39,7 +39,7 @@ class Fate(StrEnum):
 
     trained = "trained"
     dead_group = "dead_group"  # every score of the group is equal: advantage exactly 0, not computed when beta = 0
-    refilled = "refilled"  # dynamic sampling replaced its group by a live one
+    refilled = "refilled"  # dynamic sampling leaves its dead group out, replaced as far as the budget goes
     reward_error = "reward_error"  # a reward failed (policy drop_sample)
     reward_abstain = "reward_abstain"  # a reward declined (policy drop_sample)
     group_dropped = "group_dropped"  # a sibling's reward failed or declined (policy drop_group)

@@ -443,6 +443,8 @@ class Recipe(_Section):
                 f"objective.kl.beta is {self.objective.kl.beta} but objective.kl.reference is 'none', so there is no "
                 "policy to measure the KL to; set objective.kl.reference=initial or objective.kl.beta=0"
             )
+        if "" in self.sampling.stop:
+            raise ValueError("sampling.stop holds an empty string, which would end every completion at once; remove it")
         if self.learner.minibatches > self.sampling.prompts_per_step:
             raise ValueError(
                 f"learner.minibatches is {self.learner.minibatches} but a step has only "

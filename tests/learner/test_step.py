@@ -131,7 +131,7 @@ class Naive:
         out = {
             "updates": float(self.updates),
             "trained_tokens": float(len(entropies)),
-            "loss": last["loss"],
+            "loss": last["loss"] / len(passes[-1]),
             "ratio_mean": last["ratio"] / last["tokens"],
             "clip_low_share": last["low"] / last["tokens"],
             "clip_high_share": last["high"] / last["tokens"],

@@ -1,6 +1,7 @@
 """StepStats and summaries from rows, each number worked out by hand."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,8 +60,8 @@ STEP = [
 ]
 
 
-def stats(rows=STEP, *, learned=(), seconds=(), best=2.0, **options):
-    return step_stats(4, rollout(rows, **options), dict(learned), dict(seconds), best)
+def stats(rows=STEP, *, learned=(), seconds=(), **options):
+    return step_stats(4, rollout(rows, **options), dict(learned), dict(seconds))
 
 
 def test_every_number_by_hand():
@@ -115,13 +116,19 @@ def test_what_is_not_defined_is_absent_and_not_zero():
 
 def test_replaced_groups_count_as_dead():
     rows = [row(p, s, "r" if p else "w", 2, Fate.refilled, float(p)) for p in (0, 1) for s in (0, 1)]
-    values = stats(rows, best=1.0).values
+    values = stats(rows).values
     assert (values["dead_groups_all_right"], values["dead_groups_all_wrong"], values["live_groups"]) == (1, 1, 0)
+
+
+def test_all_right_is_what_the_verdicts_say_whatever_the_scores():
+    """A soft punishment has its best score at 0: two siblings without one are all right, not all wrong."""
+    rows = [replace(row(0, s, "r", 2, Fate.dead_group, 0.0), verdicts=(Verdict(Status.right, 0.0),)) for s in (0, 1)]
+    assert stats(rows).values["dead_groups_all_right"] == 1
 
 
 def test_a_group_whose_siblings_were_all_truncated_is_live():
     rows = [row(0, s, m, 6, Fate.truncated, float(s), finish=Finish.length) for s, m in enumerate("wr")]
-    assert stats(rows, best=1.0).values["live_groups"] == 1
+    assert stats(rows).values["live_groups"] == 1
 
 
 def test_verdict_summary():

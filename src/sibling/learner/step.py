@@ -191,8 +191,9 @@ class LearnerStep:
         out["sampler_gap_max"] = sums.gap_max
         out["ratio_identity_gap"] = sums.identity_gap
         active = max(sums.last["tokens"], 1.0)
-        out["loss"] = sums.last["loss"]
-        out["policy_loss"] = sums.last["policy"]
+        last = updates / self.state.config.passes  # updates of the last pass
+        out["loss"] = sums.last["loss"] / last
+        out["policy_loss"] = sums.last["policy"] / last
         out["ratio_mean"] = sums.last["ratio"] / active
         out["clip_low_share"] = sums.last["clip_low"] / active
         out["clip_high_share"] = sums.last["clip_high"] / active

@@ -39,12 +39,10 @@ class Clock:
         return {**self._parts, "step": time.monotonic() - self._start}
 
 
-def step_stats(
-    step: int, rollout: Rollout, learned: Mapping[str, float], seconds: Mapping[str, float], best: float
-) -> StepStats:
-    """The numbers of one step. `best` is the reward of a completion that every reward calls right."""
+def step_stats(step: int, rollout: Rollout, learned: Mapping[str, float], seconds: Mapping[str, float]) -> StepStats:
+    """The numbers of one step."""
     rows = rollout.rows
-    values: dict[str, float] = {**learned, **_rewards(rows), **_lengths(rows), **_groups(rollout, best)}
+    values: dict[str, float] = {**learned, **_rewards(rows), **_lengths(rows), **_groups(rollout)}
     verdicts = [v.status for r in rows for v in r.verdicts]
     values |= {
         "generated": float(len(rows)),
@@ -133,15 +131,18 @@ def _lengths(rows: Sequence[Row]) -> dict[str, float]:
     return {name: float(np.mean(lengths)) for name, lengths in of.items() if lengths}
 
 
-def _groups(rollout: Rollout, best: float) -> dict[str, float]:
-    """Live groups of the batch; dead groups of every round, by whether their equal reward is the best one."""
+def _groups(rollout: Rollout) -> dict[str, float]:
+    """Live groups of the batch; dead groups of every round, by whether every verdict of theirs says right."""
     live = {r.prompt for r in rollout.rows if r.fate in (Fate.trained, Fate.truncated)}
-    dead = {r.prompt: r.reward for r in rollout.rows if r.fate in (Fate.dead_group, Fate.refilled)}
-    top = sum(reward is not None and reward >= best - 1e-9 for reward in dead.values())
+    dead: dict[int, bool] = {}
+    for row in rollout.rows:
+        if row.fate in (Fate.dead_group, Fate.refilled):
+            right = all(v.status is Status.right for v in row.verdicts if v.score is not None)
+            dead[row.prompt] = dead.get(row.prompt, True) and right
     return {
         "live_groups": float(len(live)),
-        "dead_groups_all_right": float(top),
-        "dead_groups_all_wrong": float(len(dead) - top),
+        "dead_groups_all_right": float(sum(dead.values())),
+        "dead_groups_all_wrong": float(len(dead) - sum(dead.values())),
     }
 
 

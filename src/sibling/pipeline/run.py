@@ -144,7 +144,7 @@ class Run:
             accuracy = evaluation[0]["summary"]["greedy_accuracy"] if evaluation else None
             if accuracy is not None:
                 learned["held_out_accuracy"] = accuracy
-            self.record_update(measure.step_stats(step, rollout, learned, clock.seconds(), self._top_reward()))
+            self.record_update(measure.step_stats(step, rollout, learned, clock.seconds()))
             self.watcher.tell("step", self.stats, self.recipe.steps, *measure.group_of_the_moment(rollout))
             if evaluation:
                 self.record_evaluation(evaluation)
@@ -342,10 +342,6 @@ class Run:
         self.write("run.closed", body)
         self.watcher.tell("closed", {**summary, "status": "finished", **wall})
         return RunResult(self.directory.path, self.done, "finished", summary)
-
-    def _top_reward(self) -> float:
-        """The reward of a completion that every reward with a positive weight gives a score of 1."""
-        return sum(w for w in self.parts.grader.weights if w > 0)
 
     def _progress(self, what: str) -> Callable[[int, int, int], None]:
         return lambda done, total, tokens: self.watcher.tell("progress", what, done, total, tokens)
