@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from sibling.canonical import digest
 from sibling.config import (
+    _DEFAULT_TYPES,
     DapoObjective,
     DrGrpoObjective,
     EmbeddedModel,
@@ -370,3 +371,18 @@ def test_every_section_says_what_it_is() -> None:
 
 def test_an_empty_stop_string_is_refused() -> None:
     assert "empty string" in refusal(sampling={"stop": ["\n", ""]})
+
+
+def test_the_types_that_overrides_assume_are_the_defaults(path: Path) -> None:
+    assert load_recipe(path, ["objective.kl.beta=0.5"]).objective == DapoObjective.model_validate({"kl": {"beta": 0.5}})
+    plain = recipe()
+    assert {
+        "model": plain.model.type,
+        "objective": plain.objective.type,
+        "finetune": plain.learner.finetune.type,
+    } == _DEFAULT_TYPES
+
+
+def test_a_type_is_applied_before_the_fields_of_its_section(path: Path) -> None:
+    made = load_recipe(path, ["objective.kl.beta=0.5", "objective.type=grpo"])
+    assert made.objective == GrpoObjective.model_validate({"kl": {"beta": 0.5}})

@@ -494,8 +494,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             f"The recipe {path} is not a mapping", seen=type(data).__name__, wanted="keys such as name, steps, task"
         )
     data.setdefault("name", path.stem)
-    for item in overrides:
-        _override(data, item)
+    for item in sorted(overrides, key=lambda o: not o.partition("=")[0].endswith("type")):
+        _override(data, item)  # types first: a new type clears the fields of the old one
     return parse_recipe(data, source=str(path))
 
 
@@ -527,6 +527,10 @@ def _read_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)
 
 
+_DEFAULT_TYPES = {"model": "embedded", "objective": "dapo", "finetune": "full"}
+"""The type of a section that an override brings into being; the defaults of `Recipe`, held to them by a test."""
+
+
 def _override(data: dict[str, Any], item: str) -> None:
     key, eq, text = item.partition("=")
     if not eq or not key:
@@ -543,7 +547,8 @@ def _override(data: dict[str, Any], item: str) -> None:
             continue
         child = node.get(part)
         if child is None:
-            child = node[part] = {}
+            default = _DEFAULT_TYPES.get(part)
+            child = node[part] = {"type": default} if default else {}
         if not isinstance(child, dict | list):
             raise RequestError(f"The override {key} goes through {part!r}, which is a value", seen=repr(child))
         node = child

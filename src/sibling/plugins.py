@@ -80,7 +80,7 @@ def _import_failure(name: str, error: BaseException) -> RequestError:
         f"The module {name} does not import",
         seen=f"{type(error).__name__}: {error}",
         wanted="a module that imports without error",
-        do="Try `python -c 'import ...'` on it, mend it and start again; nothing was run",
+        do="Run `python` on it to see the traceback, mend it or install what it imports; nothing was run",
     )
 
 

@@ -162,9 +162,3 @@ def test_sampler_gap(dtype, bound):
 def test_identity_ratio():
     assert fm.identity_ratio(step(ratio_identity_gap=1e-6)) == []
     say(only(fm.identity_ratio(step(ratio_identity_gap=2e-6))), "error", "identity_ratio", "2e-06")
-
-
-def test_identity_is_not_asked_for_once_the_policy_has_changed():
-    stats = step(ratio_identity_gap=0.1)
-    assert [f.code for d in fm.step_detectors("float32") for f in d(stats)] == ["identity_ratio"]
-    assert [f for d in fm.step_detectors("float32", minibatches=2) for f in d(stats)] == []

@@ -44,10 +44,12 @@ def test_the_environments_own_settings_stand() -> None:
     assert faults("prepared", MALLOC_MMAP_THRESHOLD_="131072") > 5_000
 
 
-def test_waiting_threads_sleep_unless_told_otherwise() -> None:
-    code = "from sibling.pipeline.process import prepare; import os; prepare(); print(os.environ['OMP_WAIT_POLICY'])"
-    for given, wanted in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
-        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-        environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == wanted
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_waiting_threads_soon_sleep_unless_told_otherwise(given: dict[str, str], wanted: str) -> None:
+    code = "from sibling.pipeline.process import prepare; import os; prepare(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")} | given
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == wanted

@@ -142,7 +142,7 @@ def _template(tokenizer: PreTrainedTokenizerBase, template: str | None) -> str:
         chosen = chosen.get("default")
     if not chosen:
         raise ModelError(
-            "The tokenizer has no chat template",
+            f"The tokenizer of {tokenizer.name_or_path or 'the model'} has no chat template",
             wanted="a Jinja template that turns messages into the text the model continues",
             do="Write one to a file and name it in the recipe as model.chat_template=FILE",
         )

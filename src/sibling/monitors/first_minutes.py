@@ -290,20 +290,17 @@ def sampler_gap(compute_dtype: Literal["float32", "bfloat16"]) -> Detector:
     return observe
 
 
-def step_detectors(compute_dtype: Literal["float32", "bfloat16"], *, minibatches: int = 1) -> tuple[Detector, ...]:
-    """Every detector of the first steps, in the order they are told.
-
-    With several minibatches a pass the policy changes within the first pass, so ratios are then not held to 1.
-    """
-    always: tuple[Detector, ...] = (
+def step_detectors(compute_dtype: Literal["float32", "bfloat16"]) -> tuple[Detector, ...]:
+    """Every detector of the first steps, in the order they are told."""
+    return (
         equal_rewards,
         dead_groups,
         truncation,
         failing_rewards,
         low_entropy,
         sampler_gap(compute_dtype),
+        identity_ratio,
     )
-    return (*always, identity_ratio) if minibatches == 1 else always
 
 
 def _share(value: float) -> str:

@@ -53,7 +53,7 @@ class DirectoryLock:
             f"The run directory {self._path.parent} is in use by another process",
             seen=f"process {pid} holds {self._path}" if pid else f"{self._path} is held",
             wanted="one writer at a time",
-            do="Wait for it to end, or choose another directory with run_dir=PATH",
+            do="Wait for it to end, follow it with `sibling watch`, or train into another directory with run_dir=PATH",
         )
 
     def release(self) -> None:

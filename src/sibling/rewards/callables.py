@@ -158,11 +158,12 @@ def check_task_signature(name: str, call: Callable[..., Any]) -> None:
     """Raise `RequestError` unless `call(task, completion)` fits its signature and it is not one of TRL's."""
     try:
         signature = inspect.signature(call)
-        signature.bind(None, None)
     except ValueError:
         return  # a builtin without a signature: calling it will tell
+    try:
+        signature.bind(None, None)
     except TypeError as failure:
-        raise _not_a_task_reward(name, str(failure)) from failure
+        raise _not_a_task_reward(name, f"{getattr(call, '__name__', 'it')}{signature}: {failure}") from failure
     if trl := set(signature.parameters) & set(_ALWAYS):  # it would be handed one task as its list of prompts
         raise _not_a_task_reward(name, f"the parameter {min(trl)!r} of the signature {signature}")
 

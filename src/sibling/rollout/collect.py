@@ -133,7 +133,8 @@ def _failed(fate: Fate, action: str, before: Fate | None, name: str, reason: str
             f"The reward {name} gave no score and the recipe says to stop",
             seen=f"{fate.value}: {reason}",
             wanted="a score",
-            do="Mend the reward, or set reward_policy.on_error and on_abstain to drop_sample; then resume the run",
+            do="Mend the reward and resume the run, or start a new run with reward_policy.on_error=drop_sample "
+            "and reward_policy.on_abstain=drop_sample",
         )
     return before or fate
 

@@ -144,9 +144,10 @@ def _json_lines(path: Path, label: str) -> list[Record]:
                 continue
             where = f"{label} line {number}"
             try:
-                value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                value = json.loads(line.rstrip().decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:  # malformed JSON or UTF-8, numbers or nesting without end
-                records.append(Record(where, {}, f"not JSON ({error})"))
+                found = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+                records.append(Record(where, {}, f"not JSON ({found})"))
                 continue
             wrong = None if isinstance(value, dict) else f"a JSON {type(value).__name__}, not an object"
             records.append(Record(where, {} if wrong else value, wrong))
