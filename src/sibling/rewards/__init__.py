@@ -1,1 +1,1 @@
-"""."""
+"""Verifiers: one verdict a reward a completion."""

@@ -1,1 +1,1 @@
-"""."""
+"""Prompts with their reference answers, and where they come from."""
