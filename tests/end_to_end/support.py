@@ -222,6 +222,7 @@ def _become(request: dict[str, Any], main: Any) -> None:
         fd = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(fd, number)
     os.chdir(request["cwd"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite run in the background inherits "ignored"
     sys.argv = ["sibling", *request["argv"]]
     if "watched" in request:
         _watch(request["watched"], request.get("die_at"), request.get("operations"))
