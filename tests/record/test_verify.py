@@ -471,6 +471,14 @@ def test_a_replay_that_differs(twice: Path) -> None:
     assert errors(report) == {"REPLAY"} and "stats" in report.findings[0].sentence
 
 
+def test_a_replay_after_a_reward_was_mended_is_not_compared(twice: Path) -> None:
+    edit(twice, "update.applied", lambda body: body["stats"].update(loss=9.0), nth=2)
+    _fix_previous_segment(twice)
+    assert found(twice) == {"REPLAY"}
+    edit(twice, "reward.bound", lambda body: body["rewards"][0].update(code_digest=digest("mended")), nth=1)
+    assert found(twice) == set()
+
+
 def test_a_replay_may_differ_in_wall_clock_values(twice: Path) -> None:
     edit(twice, "update.applied", lambda body: body.update(wall={"seconds_step": 7.0}), nth=2)
     _fix_previous_segment(twice)

@@ -9,6 +9,7 @@ Rule 4: a step that a resume did again gives the same events, wall-clock values 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,8 @@ def check_replay(audit: Audit) -> None:
     """Rule 4."""
     kept = {_key(e): e for e in audit.log.effective() if e.type in _REPLAYED}
     compared = 0
-    mended = [e.seq for e in audit.log.of("reward.bound")]
+    bound = audit.log.of("reward.bound")
+    mended = [after.seq for before, after in itertools.pairwise(bound) if before.body != after.body]
     for event in audit.log.superseded():
         again = kept.get(_key(event))
         if event.type not in _REPLAYED or again is None:
