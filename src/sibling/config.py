@@ -3,6 +3,8 @@
 `load_recipe` reads a YAML recipe, applies dotted overrides (`sampling.group_size=8`), and returns a
 `Recipe` in which every default is expanded; `Recipe.resolved()` is what `resolved.json` holds.
 
+It is long on purpose: every knob of a run can be seen in one file, in the order of `resolved.json`.
+
 Lengths are in tokens, learning rates per optimizer step, seconds in seconds. A default is stated once,
 here; the pages under `docs/` are generated from these fields.
 """
