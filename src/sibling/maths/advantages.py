@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import overload
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sibling.errors import RequestError
-from sibling.maths.groups import check_columns, is_degenerate
+from sibling.maths.groups import check_columns, exact_mean, exact_std, live_groups
 
 SCALES: tuple[str, ...] = ("group", "batch", "none")
 
@@ -39,19 +38,44 @@ def group_advantages(
     check_columns(reward, group)
     if scale not in SCALES:
         raise RequestError("An advantage scale is not known", seen=repr(scale), wanted=", ".join(SCALES))
-    present = ~np.isnan(reward)
-    batch_std = _std(reward[present], ddof) if scale == "batch" else 0.0
+    batch_std = exact_std(reward[~np.isnan(reward)], ddof) if scale == "batch" else 0.0
     advantage = np.zeros(len(reward), dtype=np.float64)
-    for members in _members(group, present):
+    for members in live_groups(reward, group):
         scores = reward[members]
-        if is_degenerate(scores):
-            continue
-        centred = scores - _mean(scores)
+        centred = scores - exact_mean(scores)
         if scale == "group":
-            centred = centred / (_std(scores, ddof) + eps)
+            centred = centred / (exact_std(scores, ddof) + eps)
         elif scale == "batch":
             centred = centred / (batch_std + eps)
         advantage[members] = centred
+    return advantage
+
+
+def each_reward_standardised(
+    scores: NDArray[np.float64],
+    weights: Sequence[float],
+    group: NDArray[np.integer],
+    *,
+    ddof: int,
+    eps: float,
+) -> NDArray[np.float64]:
+    """GDPO (2601.05242): every reward standardised in its group, added, and standardised over the batch.
+
+        y_i = sum_r weight_r (s_ir - mean_g) / (std_g + eps)        over the scores present in the group
+        A_i = (y_i - mean_batch(y)) / (std_batch(y) + eps)
+
+    `scores` [N, R] with NaN for missing, R `weights`. A reward whose scores in a group are all equal, or fewer than
+    two, adds 0 there. A completion without any score gets exactly 0 and leaves the statistics of the batch.
+    """
+    total = sum(
+        weight * group_advantages(scores[:, r], group, scale="group", ddof=ddof, eps=eps)
+        for r, weight in enumerate(weights)
+    )
+    scored = ~np.isnan(scores).all(axis=1)
+    advantage = np.zeros(len(scores), dtype=np.float64)
+    y = np.broadcast_to(np.asarray(total, dtype=np.float64), scored.shape)[scored]
+    if len(y) and y.min() < y.max():
+        advantage[scored] = (y - exact_mean(y)) / (exact_std(y, ddof) + eps)
     return advantage
 
 
@@ -85,22 +109,3 @@ def overlong_penalty(length: int | NDArray[np.integer], max_len: int, cache: int
     over = np.asarray(max_len - cache, dtype=np.float64) - length
     penalty = np.clip(over / cache, -1.0, 0.0)
     return float(penalty) if isinstance(length, int) else penalty
-
-
-def _members(group: NDArray[np.integer], present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Positions of the scored completions of each group."""
-    scored = np.flatnonzero(present)
-    order = scored[np.argsort(group[scored], kind="stable")]
-    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """Exactly rounded sum over n: the order of siblings cannot change it."""
-    return math.fsum(values.tolist()) / len(values)
-
-
-def _std(values: NDArray[np.float64], ddof: int) -> float:
-    """Standard deviation with n - ddof; 0 with fewer than two values. hypot neither under- nor overflows."""
-    if len(values) < 2:
-        return 0.0
-    return math.hypot(*(values - _mean(values)).tolist()) / math.sqrt(len(values) - ddof)

@@ -60,7 +60,7 @@ def sequence_weights(
     rule = _MODES.get(mode)
     if rule is None:
         raise RequestError("An aggregation is not known", seen=repr(mode), wanted=f"one of {', '.join(_MODES)}")
-    if constant is None and mode in ("token_sum_norm", "constant"):
+    if constant is None and mode in WITH_CONSTANT:
         raise RequestError(f"The aggregation {mode} needs a constant", seen=None, wanted="a number of tokens above 0")
     if constant is not None and not constant > 0:
         raise RequestError("The constant of an aggregation is not positive", seen=constant, wanted="above 0")
@@ -128,3 +128,9 @@ _MODES: Mapping[str, Callable[[_Counts], float | NDArray[np.float64]]] = Mapping
 
 MODES: tuple[str, ...] = tuple(_MODES)
 """Names of the aggregations."""
+
+WITH_CONSTANT = frozenset({"token_sum_norm", "constant"})
+"""Those that divide by a constant C."""
+
+BY_MICRO_BATCH = frozenset({"micro_token_mean"})
+"""Those whose weights depend on the split into micro-batches."""

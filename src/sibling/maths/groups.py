@@ -6,6 +6,7 @@ P is one more than the largest group index; an index without completions is a gr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,30 @@ def keep_groups(reward: NDArray[np.float64], group: NDArray[np.integer]) -> NDAr
     DAPO, 2503.14476 eq. 11. Completions without a score have no say; a group with fewer than two scores goes.
     """
     return ~dead_groups(reward, group)
+
+
+def scored_groups(reward: NDArray[np.float64], group: NDArray[np.integer]) -> list[NDArray[np.intp]]:
+    """Positions of the scored completions of each group that has one, in the order of the groups."""
+    scored = np.flatnonzero(~np.isnan(reward))
+    order = scored[np.argsort(group[scored], kind="stable")]
+    return [m for m in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(m)]
+
+
+def live_groups(reward: NDArray[np.float64], group: NDArray[np.integer]) -> list[NDArray[np.intp]]:
+    """`scored_groups` whose scores are not all equal."""
+    return [members for members in scored_groups(reward, group) if not is_degenerate(reward[members])]
+
+
+def exact_mean(values: NDArray[np.float64]) -> float:
+    """Exactly rounded sum over n: the order of siblings cannot change it."""
+    return math.fsum(values.tolist()) / len(values)
+
+
+def exact_std(values: NDArray[np.float64], ddof: int) -> float:
+    """Standard deviation with n - ddof; 0 with fewer than two values. hypot neither under- nor overflows."""
+    if len(values) < 2:
+        return 0.0
+    return math.hypot(*(values - exact_mean(values)).tolist()) / math.sqrt(len(values) - ddof)
 
 
 def check_columns(reward: NDArray[np.float64], group: NDArray[np.integer]) -> None:

@@ -23,6 +23,11 @@ def token_sum(values: PerToken, mask: TokenMask) -> PerSequence:
     return blank(values, mask).sum(dim=-1)
 
 
+def token_mean(values: PerToken, mask: TokenMask) -> PerSequence:
+    """[N] mean over the active tokens of each sequence; 0 for a sequence without one."""
+    return token_sum(values, mask) / mask.sum(dim=-1).clamp(min=1)
+
+
 def below_overflow(x: PerToken) -> PerToken:
     """x, held just below the point where exp overflows (88.7 in float32, 709.8 in float64); its gradient is kept.
 

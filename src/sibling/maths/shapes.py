@@ -12,5 +12,6 @@ from torch import Tensor
 PerToken = Float[Tensor, "N T"]
 PerSequence = Float[Tensor, "N"]
 TokenMask = Bool[Tensor, "N T"]
+SequenceMask = Bool[Tensor, "N"]
 Scalar = Float[Tensor, ""]
 Count = Int[Tensor, ""]
