@@ -23,6 +23,7 @@ class Finish(StrEnum):
     eos = "eos"  # an end-of-sequence token was drawn; it is the last token of the completion
     stop = "stop"  # a stop string appeared; it is kept
     length = "length"  # max_tokens was reached: truncated
+    expert = "expert"  # not sampled: an expert's trace from the task
 
 
 class Status(StrEnum):
@@ -69,6 +70,14 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class StepScore:
+    """Score of one step of a completion, for process supervision."""
+
+    end: int  # characters of the completion's text up to and including the step; at least 1
+    score: float
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What one reward says of one completion. `score` is None exactly when the status is abstain or error."""
 
@@ -76,6 +85,7 @@ class Verdict:
     score: float | None
     reason: str = ""  # one short phrase a person can act on
     seconds: float = 0.0
+    steps: tuple[StepScore, ...] = ()  # in order of `end`, when the reward scores steps
 
     def __post_init__(self) -> None:
         scored = self.status in (Status.right, Status.wrong)
@@ -84,6 +94,20 @@ class Verdict:
                 "A verdict has a finite score exactly when it is right or wrong",
                 seen=f"status {self.status.value}, score {self.score}",
             )
+
+
+@dataclass(frozen=True)
+class TokenEvidence:
+    """Quantities of single tokens that the advantages of a completion depend on; None where the objective has none.
+
+    Kept in the record, so that the advantages can be computed again.
+    """
+
+    advantage: NDArray[np.float64] | None = None  # [T], when advantages differ by token
+    kl: NDArray[np.float32] | None = None  # [T] log pi_old - log pi_ref, when the KL is in the reward
+    values: NDArray[np.float32] | None = None  # [T] the critic's values
+    step_ends: NDArray[np.int64] | None = None  # [K] index of the last token of each step
+    step_scores: NDArray[np.float64] | None = None  # [K]
 
 
 @dataclass(frozen=True)
@@ -96,8 +120,9 @@ class Row:
     completion: Completion
     verdicts: tuple[Verdict, ...]  # R, in the order of the recipe
     reward: float | None  # weighted total of the scores present; None: unscorable
-    advantage: float  # exactly 0 when not trained
+    advantage: float  # exactly 0 when not trained; the mean over its tokens when they differ
     fate: Fate
+    evidence: TokenEvidence | None = None  # what its token advantages were made of
 
 
 @dataclass(frozen=True)
@@ -109,6 +134,14 @@ class Prompt:
     token_ids: NDArray[np.int64]
     reference: str | None
     columns: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the learner measures of a batch before its advantages are known: N arrays [T_i] each, where it is needed."""
+
+    kl: tuple[NDArray[np.float32], ...] | None = None  # log pi_old - log pi_ref, in nats
+    values: tuple[NDArray[np.float32], ...] | None = None  # the critic's
 
 
 @dataclass(frozen=True)
@@ -126,6 +159,10 @@ class Batch:
     mask: tuple[NDArray[np.bool_], ...]  # N arrays of length T_i: tokens in the loss
     advantage: NDArray[np.float64]  # [N]
     live: NDArray[np.bool_]  # [N]: has a policy term that can be non-zero
+    token_advantage: tuple[NDArray[np.float64], ...] | None = None  # N arrays of length T_i, if they differ by token
+    values: tuple[NDArray[np.float32], ...] | None = None  # N arrays of length T_i: the critic's, at the rollout
+    returns: tuple[NDArray[np.float64], ...] | None = None  # N arrays of length T_i: what the critic learns
+    expert: NDArray[np.bool_] | None = None  # [N]: an expert's trace, not sampled; None: there is none
 
     def __post_init__(self) -> None:
         n = len(self.group)
@@ -167,4 +204,12 @@ class Batch:
             mask=tuple(self.mask[i] for i in index),
             advantage=self.advantage[index],
             live=self.live[index],
+            token_advantage=_some(self.token_advantage, index),
+            values=_some(self.values, index),
+            returns=_some(self.returns, index),
+            expert=None if self.expert is None else self.expert[index],
         )
+
+
+def _some(columns: tuple[Any, ...] | None, index: Sequence[int]) -> tuple[Any, ...] | None:
+    return None if columns is None else tuple(columns[i] for i in index)

@@ -24,23 +24,33 @@ HEAD_CHUNK = 512
 
 @dataclass(frozen=True)
 class Scored:
-    """[N, T] log-probs of the sampled tokens and, without gradient, [N, T] entropies (None if not asked for)."""
+    """[N, T] log-probs of the sampled tokens and [N, T] entropies (None if not asked for)."""
 
     logprobs: Tensor
     entropy: Tensor | None
 
 
-def score(model: Any, rows: PackedRows, sampling: Sampling, *, with_entropy: bool = False) -> Scored:
-    """Run the packed rows through `model`; the distribution is the one the sampler draws from."""
+def score(
+    model: Any, rows: PackedRows, sampling: Sampling, *, with_entropy: bool = False, entropy_gradient: bool = False
+) -> Scored:
+    """Run the packed rows through `model`; the distribution is the one the sampler draws from.
+
+    Entropies are computed with `with_entropy`, without gradient, or with `entropy_gradient`, for an entropy bonus.
+    """
     hidden = hidden_states(model, rows.packed.ids, rows.packed.positions, rows.packed.layout)[rows.before]
     logprobs, entropies = [], []
     for h, tokens in zip(torch.split(hidden, HEAD_CHUNK), torch.split(rows.tokens, HEAD_CHUNK), strict=True):
         chunk = _Head(model, sampling, with_entropy)
-        logprobs.append(checkpoint(chunk, h, tokens, use_reentrant=False))
-        entropies.append(chunk.entropy)
+        if entropy_gradient:
+            logp, h_tokens = checkpoint(chunk.with_entropy, h, tokens, use_reentrant=False)
+            entropies.append(h_tokens)
+        else:
+            logp = checkpoint(chunk, h, tokens, use_reentrant=False)
+            entropies.append(chunk.entropy)
+        logprobs.append(logp)
     return Scored(
         logprobs=rows.padded(torch.cat(logprobs)),
-        entropy=rows.padded(torch.cat([e for e in entropies if e is not None])) if with_entropy else None,
+        entropy=rows.padded(torch.cat(known)) if (known := [e for e in entropies if e is not None]) else None,
     )
 
 
@@ -52,8 +62,20 @@ class _Head:
         self.entropy: Tensor | None = None
 
     def __call__(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        logits = self._logits(hidden, tokens)
+        if self.wanted and self.entropy is None:
+            with torch.no_grad():
+                self.entropy = entropy(logits.detach())
+        return token_logprobs(logits, tokens)
+
+    def with_entropy(self, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probs and entropies, both with gradient."""
+        logits = self._logits(hidden, tokens)
+        return token_logprobs(logits, tokens), entropy(logits)
+
+    def _logits(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         s = self.sampling
-        logits = sampling_logits(
+        return sampling_logits(
             head_logits(self.model, hidden),
             temperature=s.temperature,
             top_k=s.top_k,
@@ -61,7 +83,3 @@ class _Head:
             min_p=s.min_p,
             keep=tokens,
         )
-        if self.wanted and self.entropy is None:
-            with torch.no_grad():
-                self.entropy = entropy(logits.detach())
-        return token_logprobs(logits, tokens)

@@ -44,6 +44,27 @@ def learning_rate(config: OptimizerConfig, update: int, total: int) -> float:
     return config.learning_rate * factor[config.schedule]
 
 
+def gradient_norm(parameters: Named) -> Tensor:
+    """2-norm over all gradients there are; NaN or infinite if one of them is, or if it overflows."""
+    return torch.nn.utils.get_total_norm([p.grad for _, p in parameters if p.grad is not None])
+
+
+def clipped_step(optimizer: torch.optim.Optimizer, parameters: Named, max_norm: float, rate: float) -> float:
+    """One update at learning rate `rate` with the gradients scaled down to norm `max_norm`, which are then cleared.
+
+    Returns the norm before clipping. A norm that is not finite leaves weights and moments untouched.
+    """
+    norm = gradient_norm(parameters)
+    value = float(norm)
+    if math.isfinite(value):
+        torch.nn.utils.clip_grads_with_norm_([p for _, p in parameters], max_norm, norm)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return value
+
+
 def state_tensors(optimizer: torch.optim.Optimizer, parameters: Named) -> dict[str, Tensor]:
     """`<parameter>/<state>` -> tensor for every parameter that has been updated."""
     out = {}

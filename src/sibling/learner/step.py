@@ -1,88 +1,163 @@
 """One step of learning: a batch in, new weights and their statistics out.
 
+    before the advantages are known: what they are made of, where the objective needs it     measure
     for each pass over the rollout:
         for each minibatch (one optimizer update):
             weights of the aggregation from counts of the whole minibatch
-            for each micro-batch: log-probs, loss, backward
+            tokens that a selector or an entropy mask picks from all of it
+            for each micro-batch: log-probs, corrections, loss, backward
             refuse NaN and infinity, clip the gradient, AdamW
+            the critic, if there is one: values, loss, backward, AdamW
 
-Groups without a policy term cost nothing when beta is 0; they still count in every denominator. Old
-log-probs are those of the learner at the weights that made the rollout: with one update a rollout they are
-the new ones without gradient, otherwise a pass of their own before the first update.
+Groups without a policy term cost nothing unless some other term of the loss reaches them; they still count in every
+denominator. Old log-probs are those of the learner at the weights that made the rollout: with one update a rollout
+they are the new ones without gradient, otherwise a pass of their own before the first update.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sibling.batch import Batch
-from sibling.config import DapoObjective, DrGrpoObjective, GrpoObjective, ObjectiveConfig, Sampling
+from sibling.batch import Batch, Measured
+from sibling.config import ObjectiveConfig, Sampling
 from sibling.errors import NonFiniteError
-from sibling.learner.logprobs import score
-from sibling.learner.packing import PackedRows, micro_batches, minibatches, pack_rows
+from sibling.learner.around import around
+from sibling.learner.coefficients import Coefficients
+from sibling.learner.packing import minibatches
+from sibling.learner.passes import ByRow, Passes, advantage_of, flat, require_finite, stack, unpadded
 from sibling.learner.state import LearnerState
-from sibling.maths.aggregation import sequence_weights
-from sibling.maths.objectives import OBJECTIVES, LossParts, policy_loss
-from sibling.models.precision import ComputeDtype, compute
+from sibling.learner.sums import Sums, step_statistics
+from sibling.learner.values import explained_variance, learn_values
+from sibling.maths.aggregation import BY_MICRO_BATCH, WITH_CONSTANT, sequence_weights
+from sibling.maths.corrections import entropy_keep
+from sibling.maths.loss import minibatch_terms, policy_loss
+from sibling.maths.objectives import OBJECTIVES
+from sibling.models.precision import ComputeDtype
+from sibling.seeds import stream
 
 
-@dataclass
-class _Sums:
-    """What the micro-batches of a step add up to."""
+@dataclass(frozen=True)
+class _Minibatch:
+    """The rows of one optimizer update, and what is known of all of them before it."""
 
-    first: dict[str, float] = field(default_factory=dict)  # over the first pass
-    last: dict[str, float] = field(default_factory=dict)  # over the last pass
-    gap_max: float = 0.0
-    identity_gap: float = 0.0
+    rows: NDArray[np.int64]  # all of them: they count in denominators
+    live: NDArray[np.int64]  # those that go through the model
+    micro: list[list[int]]  # `live`, cut under the token budget
+    weight: dict[int, float]  # row -> w_i of the aggregation
+
+
+@dataclass(frozen=True)
+class _Old:
+    """The policy that made the rollout; empty where the current log-probs without gradient are the same."""
+
+    logprobs: ByRow
+    entropy: ByRow
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """Where in the step an update stands."""
+
+    first: bool  # in the first pass, whose entropy and sampler gap are kept
+    last: bool  # in the last pass, whose losses and clip shares are kept
+    fresh: bool  # no update was made yet
 
 
 class LearnerStep:
     """Applies batches to a `LearnerState` under one objective."""
 
     def __init__(
-        self, state: LearnerState, objective: ObjectiveConfig, sampling: Sampling, compute_dtype: ComputeDtype
+        self,
+        state: LearnerState,
+        objective: ObjectiveConfig,
+        sampling: Sampling,
+        compute_dtype: ComputeDtype,
+        *,
+        seed: int = 0,
     ) -> None:
-        self.state, self.sampling, self.compute_dtype = state, sampling, compute_dtype
-        self.objective = objective
-        self.row = OBJECTIVES[objective.type]
-        self.beta = objective.kl.beta
+        self.state, self.sampling, self.seed = state, sampling, seed
+        self.objective, self.row = objective, OBJECTIVES[objective.type]
+        self.numbers = {name: getattr(objective, name) for name in self.row.numbers}
+        self.passes = Passes(state, sampling, compute_dtype)
+        self.coefficients = Coefficients(objective)
+        self.reward_kl: float | None = None  # mean log pi_old - log pi_ref a token of the rollout, if in the reward
+        # Tokens are picked from the whole minibatch, so all of it is scored before its update.
+        self.looks_at_all = self.row.select is not None or objective.entropy_mask is not None
 
-    def __call__(self, batch: Batch) -> dict[str, float]:
-        """Train on `batch`; returns the learner's share of the step statistics (names of stats.QUANTITIES).
+    # -- before the advantages are known
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> Measured:
+        """What the advantages are made of besides rewards: the KL to the reference, and the critic's values."""
+        kl: dict[int, NDArray[np.float32]] = {}
+        values: dict[int, NDArray[np.float32]] = {}
+        self.reward_kl = None
+        with self.passes.computing():
+            for rows in self.passes.micro(batch, np.arange(batch.size)):
+                packed = self.passes.pack(batch, rows)
+                if self.coefficients.reward_beta:
+                    gap = self.passes.policy(packed).logprobs - self.passes.reference(packed)
+                    kl |= _arrays(batch, rows, gap, "The KL of a completion to the reference")
+                if self.state.critic is not None:
+                    values |= _arrays(batch, rows, self.state.critic.values(packed), "The value of a completion")
+        if kl:
+            every = np.concatenate([kl[r][m] for r, m in enumerate(batch.mask)])
+            self.reward_kl = float(every.mean(dtype=np.float64)) if len(every) else None
+        return Measured(_column(kl, batch.size), _column(values, batch.size))
+
+    # -- learning
+
+    def __call__(self, batch: Batch, step: int = 1) -> dict[str, float]:
+        """Train on `batch`, the rollout of `step`; returns the learner's share of the step statistics.
 
         Raises `NonFiniteError` before the weights are touched when a loss or gradient is NaN or infinite.
         """
-        config = self.state.config
-        parts = minibatches(batch, config.minibatches)
-        computed = [self._computed(batch, rows) for rows in parts]
-        updates = config.passes * sum(len(c) > 0 for c in computed)
-        old = self._old_logprobs(batch, computed) if updates > 1 else {}
-        sums, norm, rate, done = _Sums(), 0.0, 0.0, 0
+        config, critic = self.state.config, self.state.critic
+        waits = critic is not None and step <= critic.config.warmup_steps
+        parts = [self._minibatch(batch, rows) for rows in minibatches(batch, config.minibatches)]
+        updates = 0 if waits else config.passes * sum(len(p.live) > 0 for p in parts)
+        old = self._old(batch, parts) if updates and (updates > 1 or self.looks_at_all) else _Old({}, {})
+        sums, norm, rate, done, critic_norm = Sums(), 0.0, 0.0, 0, 0.0
         for number in range(config.passes):
-            for rows, live in zip(parts, computed, strict=True):
-                if len(live) == 0:
-                    continue
-                self._accumulate(
-                    batch, rows, live, old, sums, first=number == 0, last=number == config.passes - 1, fresh=done == 0
-                )
-                norm, rate = self._update(done)
-                done += 1
+            for part in parts:
+                if len(part.live) and not waits:
+                    moment = _Moment(number == 0, number == config.passes - 1, done == 0)
+                    picked = self._picked(batch, part, old, moment, name=(step, done))
+                    self._accumulate(batch, part, old, picked, sums, moment)
+                    norm, rate = self._update(done)
+                    done += 1
+                if critic is not None:
+                    last = number == config.passes - 1
+                    critic_norm = learn_values(critic, self.passes, batch, part.rows, sums if last else None)
         self.state.publish()
-        return self._statistics(sums, norm, rate, done)
+        out = self._statistics(batch, sums, norm, rate, done, critic_norm)
+        self.coefficients.follow(out, completions=batch.size)
+        return out
 
-    def _computed(self, batch: Batch, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows that go through the model: those with tokens in the loss and, if beta is 0, a live group."""
+    def _minibatch(self, batch: Batch, rows: NDArray[np.int64]) -> _Minibatch:
+        mode, constant, count_masked = aggregation_of(self.objective, self.sampling)
         wanted = batch.token_counts[rows] > 0
-        if self.beta == 0:
+        # Dead groups are left out where nothing but the policy term reaches a token: it is exactly 0 there.
+        more = self.coefficients.loss_beta or self.coefficients.bonus or self.row.select or mode in BY_MICRO_BATCH
+        if not more:
             wanted &= batch.live[rows]
-        return rows[wanted]
+        live = rows[wanted]
+        micro = self.passes.micro(batch, live)
+        weights = sequence_weights(
+            batch.token_counts[rows],
+            batch.group[rows],
+            mode=mode,
+            constant=constant,
+            count_masked=count_masked,
+            micro_batches=_places(rows, micro) if mode in BY_MICRO_BATCH else None,
+        )
+        return _Minibatch(rows, live, micro, dict(zip(rows.tolist(), weights.tolist(), strict=True)))
 
     def _update(self, done: int) -> tuple[float, float]:
         norm, rate = self.state.update()
@@ -95,162 +170,155 @@ class LearnerStep:
             )
         return norm, rate
 
-    # -- forward passes
+    def _old(self, batch: Batch, parts: list[_Minibatch]) -> _Old:
+        """Log-probs and entropies before the first update, computed with the packing of the first pass."""
+        old = _Old({}, {})
+        for part in parts:
+            micro = [*part.micro, *(self._rest(batch, part) if self.looks_at_all else [])]
+            logprobs, entropy = self.passes.scored(batch, micro, with_entropy=self.looks_at_all)
+            old.logprobs.update(logprobs)
+            old.entropy.update(entropy)
+        return old
 
-    def _micro(self, batch: Batch, rows: NDArray[np.int64]) -> list[list[int]]:
-        return micro_batches(batch, rows, self.state.config.micro_batch_tokens)
-
-    def _pack(self, batch: Batch, rows: list[int]) -> PackedRows:
-        return pack_rows(batch, rows, self.state.model.device)
-
-    @torch.no_grad()
-    def _old_logprobs(self, batch: Batch, computed: list[NDArray[np.int64]]) -> dict[int, Tensor]:
-        """Row -> [T] log-probs before the first update, computed with the packing of the first pass."""
-        out: dict[int, Tensor] = {}
-        with compute(self.compute_dtype, self.state.model.device.type):
-            for live in computed:
-                for rows in self._micro(batch, live):
-                    scored = score(self.state.model, self._pack(batch, rows), self.sampling).logprobs
-                    out.update({r: scored[i, : len(batch.completions[r])] for i, r in enumerate(rows)})
-        return out
+    def _rest(self, batch: Batch, part: _Minibatch) -> list[list[int]]:
+        """Rows with tokens in the loss that do not go through the backward pass; they have their say in a quantile."""
+        return self.passes.micro(batch, np.setdiff1d(part.rows[batch.token_counts[part.rows] > 0], part.live))
 
     @torch.no_grad()
-    def _reference_logprobs(self, packed: PackedRows) -> Tensor | None:
-        if self.beta == 0:
-            return None
-        with self.state.reference() as model:
-            return score(model, packed, self.sampling).logprobs
+    def _picked(
+        self, batch: Batch, part: _Minibatch, old: _Old, moment: _Moment, *, name: tuple[int, int]
+    ) -> dict[str, ByRow]:
+        """Tokens picked from the whole minibatch, as booleans: by the row's selector, and by the entropy mask."""
+        if not self.looks_at_all:
+            return {}
+        rows = [r for r in part.rows.tolist() if batch.token_counts[r] > 0]
+        mask = stack([torch.from_numpy(batch.mask[r]) for r in rows]).to(self.passes.device)
+        picked: dict[str, ByRow] = {}
+        if self.objective.entropy_mask is not None:
+            entropy = stack([old.entropy[r] for r in rows])
+            keep = entropy_keep(entropy, mask, keep_top=self.objective.entropy_mask.keep_top)
+            picked["entropy"] = unpadded(batch, rows, keep)
+        if self.row.select is not None:
+            new = old.logprobs if moment.fresh else self.passes.scored(batch, part.micro)[0]
+            terms = minibatch_terms(
+                self.row,
+                logp_new=stack([new[r] for r in rows]),
+                logp_old=stack([old.logprobs[r] for r in rows]),
+                advantage=advantage_of(batch, rows, mask.shape[1], mask.device),
+                mask=mask,
+                log_ratio_clamp=self.objective.log_ratio_clamp,
+            )
+            uniform = torch.from_numpy(stream(self.seed, "select", *name).random(tuple(mask.shape)))
+            picked["selected"] = unpadded(batch, rows, self.row.select(terms, uniform.to(mask.device), **self.numbers))
+        return picked
 
     def _accumulate(
+        self, batch: Batch, part: _Minibatch, old: _Old, picked: dict[str, ByRow], sums: Sums, moment: _Moment
+    ) -> None:
+        """Forward and backward over one minibatch; the gradients of its micro-batches add up."""
+        self.state.optimizer.zero_grad(set_to_none=True)  # a batch refused half-way has left gradients
+        with self.passes.computing():
+            for rows in part.micro:
+                self._micro_batch(batch, rows, part, old, picked, sums, moment)
+
+    def _micro_batch(
         self,
         batch: Batch,
-        rows: NDArray[np.int64],
-        live: NDArray[np.int64],
-        old: dict[int, Tensor],
-        sums: _Sums,
-        *,
-        first: bool,
-        last: bool,
-        fresh: bool,
+        rows: list[int],
+        part: _Minibatch,
+        old: _Old,
+        picked: dict[str, ByRow],
+        sums: Sums,
+        moment: _Moment,
     ) -> None:
-        """Forward and backward over one minibatch; the gradients of its micro-batches add up.
-
-        `first` and `last`: the first and the last pass, whose statistics are kept; `fresh`: no update was made yet.
-        """
-        weight_of = dict(zip(rows.tolist(), self._weights(batch, rows).tolist(), strict=True))
-        device = self.state.model.device
-        self.state.optimizer.zero_grad(set_to_none=True)  # a batch refused half-way has left gradients
-        with compute(self.compute_dtype, device.type):
-            for micro in self._micro(batch, live):
-                packed = self._pack(batch, micro)
-                scored = score(self.state.model, packed, self.sampling, with_entropy=first)
-                new = scored.logprobs
-                mask = packed.padded(_flat([batch.mask[r] for r in micro], torch.float32, device)).bool()
-                before = _stack([old[r] for r in micro], new.shape[1]) if old else new.detach()
-                parts = policy_loss(
-                    self.row,
-                    logp_new=new,
-                    logp_old=before,
-                    advantage=torch.tensor(batch.advantage[micro], dtype=new.dtype, device=device),
-                    mask=mask,
-                    weight=torch.tensor([weight_of[r] for r in micro], dtype=new.dtype, device=device),
-                    logp_ref=self._reference_logprobs(packed),
-                    beta=self.beta,
-                    kl=self.objective.kl.estimator,
-                    log_ratio_clamp=self.objective.log_ratio_clamp,
-                    clip_low=self.objective.clip_low,
-                    clip_high=self.objective.clip_high,
-                    dual_clip=self.objective.dual_clip,
-                )
-                _require_finite(parts)
-                torch.autograd.backward(parts.loss)
-                if first:
-                    sampler = packed.padded(_flat([batch.sampler_logprobs[r] for r in micro], torch.float32, device))
-                    _add_first(sums, before - sampler, mask, scored.entropy)
-                if fresh:
-                    sums.identity_gap = max(sums.identity_gap, float(parts.ratio_gap_max))
-                if last:
-                    _add_last(sums, parts, mask)
-
-    def _weights(self, batch: Batch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """w_i of every row of the minibatch, dead groups included (maths.aggregation)."""
-        mode, constant, count_masked = aggregation_of(self.objective, self.sampling)
-        return sequence_weights(
-            batch.token_counts[rows], batch.group[rows], mode=mode, constant=constant, count_masked=count_masked
+        device, bonus = self.passes.device, self.coefficients.bonus
+        packed = self.passes.pack(batch, rows)
+        scored = self.passes.policy(packed, with_entropy=moment.first, entropy_gradient=bonus > 0)
+        new, width = scored.logprobs, scored.logprobs.shape[1]
+        mask = packed.padded(flat([batch.mask[r] for r in rows], torch.float32, device)).bool()
+        sampler = packed.padded(flat([batch.sampler_logprobs[r] for r in rows], torch.float32, device))
+        before = stack([old.logprobs[r] for r in rows], width) if old.logprobs else new.detach()
+        advantage = advantage_of(batch, rows, width, device)
+        chosen = {name: stack([of[r] for r in rows], width) for name, of in picked.items()}
+        shell = around(
+            self.objective,
+            logp_new=new,
+            logp_old=before,
+            logp_sampler=sampler,
+            mask=mask,
+            advantage=advantage,
+            entropy_keep=chosen.get("entropy"),
         )
+        parts = policy_loss(
+            self.row,
+            logp_new=new,
+            logp_old=before,
+            advantage=advantage,
+            mask=mask,
+            weight=torch.tensor([part.weight[r] for r in rows], dtype=new.dtype, device=device),
+            logp_ref=self.passes.reference(packed) if self.coefficients.loss_beta else None,
+            beta=self.coefficients.loss_beta,
+            kl=self.objective.kl.estimator,
+            log_ratio_clamp=self.objective.log_ratio_clamp,
+            factor=shell.factor,
+            sampler_weight=shell.sampler_weight,
+            selected=chosen.get("selected"),
+            expert=None if batch.expert is None else torch.from_numpy(batch.expert[rows]).to(device),
+            entropy=scored.entropy if bonus else None,
+            entropy_coefficient=bonus,
+            **self.numbers,
+        )
+        require_finite(parts.loss, "The loss of a micro-batch")
+        torch.autograd.backward(parts.loss)
+        if moment.first:
+            assert scored.entropy is not None
+            sums.add_first(before - sampler, mask, scored.entropy.detach())
+        if moment.fresh:
+            sums.identity_gap = max(sums.identity_gap, float(parts.ratio_gap_max))
+        if moment.last:
+            sums.add_last(parts, mask, shell, chosen.get("selected"))
 
-    def _statistics(self, sums: _Sums, norm: float, rate: float, updates: int) -> dict[str, float]:
-        out: dict[str, float] = {"updates": float(updates)}
+    def _statistics(
+        self, batch: Batch, sums: Sums, norm: float, rate: float, updates: int, critic_norm: float
+    ) -> dict[str, float]:
         tokens = sums.first.get("tokens", 0.0)
-        out["trained_tokens"] = tokens
-        if updates == 0 or tokens == 0:
-            return out
-        out |= {"grad_norm": norm, "learning_rate": rate}
-        out["entropy"] = sums.first["entropy"] / tokens
-        out["sampler_gap_mean"] = sums.first["gap"] / tokens
-        out["sampler_gap_max"] = sums.gap_max
-        out["ratio_identity_gap"] = sums.identity_gap
-        active = max(sums.last["tokens"], 1.0)
-        last = updates / self.state.config.passes  # updates of the last pass
-        out["loss"] = sums.last["loss"] / last
-        out["policy_loss"] = sums.last["policy"] / last
-        out["ratio_mean"] = sums.last["ratio"] / active
-        out["clip_low_share"] = sums.last["clip_low"] / active
-        out["clip_high_share"] = sums.last["clip_high"] / active
-        if self.beta > 0:
-            out["kl"] = sums.last["kl_sum"] / active
-        return out
+        out = {"updates": float(updates), "trained_tokens": tokens}
+        if updates and tokens:
+            per_pass = updates / self.state.config.passes  # updates of the last pass
+            out |= {"grad_norm": norm, "learning_rate": rate}
+            out |= step_statistics(sums, per_pass, sequence_level=self.row.sequence_level)
+            if self.coefficients.loss_beta:
+                out["kl"] = sums.last["kl_sum"] / max(sums.last["tokens"], 1.0)
+        if self.reward_kl is not None:
+            out["kl"] = self.reward_kl
+        if self.state.critic is not None and sums.values:
+            explained = explained_variance(batch)
+            out["value_loss"] = sums.values["loss"] / self.state.config.minibatches
+            out["value_clip_share"] = sums.values["clipped"] / max(sums.values["tokens"], 1.0)
+            out["critic_grad_norm"] = critic_norm
+            if explained is not None:
+                out["explained_variance"] = explained
+        return out | self.coefficients.statistics()
 
 
 def aggregation_of(objective: ObjectiveConfig, sampling: Sampling) -> tuple[str, int | None, bool]:
     """(mode, constant, whether sequences without a trained token count) of a configured objective."""
-    if isinstance(objective, DapoObjective):
-        return objective.aggregation, None, True
-    if isinstance(objective, DrGrpoObjective):
-        constant = objective.constant or sampling.max_tokens
-        return OBJECTIVES["dr_grpo"].aggregation, constant, objective.count_masked_sequences
-    assert isinstance(objective, GrpoObjective)
-    return OBJECTIVES["grpo"].aggregation, None, objective.count_masked_sequences
+    constant = (objective.constant or sampling.max_tokens) if objective.aggregation in WITH_CONSTANT else None
+    return objective.aggregation, constant, objective.count_masked_sequences
 
 
-def _require_finite(parts: LossParts) -> None:
-    if not bool(torch.isfinite(parts.loss)):
-        raise NonFiniteError(
-            "The loss of a micro-batch is not finite",
-            seen=f"loss {float(parts.loss.detach())}",
-            wanted="a finite number",
-            do="The weights were not touched by this update; look at the saved batch",
-        )
+def _places(rows: NDArray[np.int64], micro: list[list[int]]) -> list[list[int]]:
+    """Micro-batches as positions in `rows`; rows without a token, which change no count, join the first."""
+    place = {row: i for i, row in enumerate(rows.tolist())}
+    split = [[place[r] for r in m] for m in micro]
+    empty = sorted(set(place.values()) - {i for m in split for i in m})
+    return [[*split[0], *empty], *split[1:]] if split else [empty]
 
 
-def _add(sums: dict[str, float], **values: float | Tensor) -> None:
-    for name, value in values.items():
-        sums[name] = sums.get(name, 0.0) + float(value)
+def _arrays(batch: Batch, rows: list[int], values: Tensor, what: str) -> dict[int, NDArray[np.float32]]:
+    require_finite(values, what)
+    return {r: v.float().cpu().numpy().copy() for r, v in unpadded(batch, rows, values).items()}
 
 
-def _add_first(sums: _Sums, gap: Tensor, mask: Tensor, entropy: Tensor | None) -> None:
-    gap = gap.abs()[mask]
-    assert entropy is not None
-    _add(sums.first, tokens=mask.sum(), entropy=entropy[mask].sum(), gap=gap.sum())
-    sums.gap_max = max(sums.gap_max, float(gap.max()) if gap.numel() else 0.0)
-
-
-def _add_last(sums: _Sums, parts: LossParts, mask: Tensor) -> None:
-    _add(
-        sums.last,
-        tokens=mask.sum(),
-        loss=parts.loss.detach(),
-        policy=parts.policy,
-        ratio=parts.ratio_sum,
-        kl_sum=parts.kl_sum,
-        clip_low=parts.clip_low,
-        clip_high=parts.clip_high,
-    )
-
-
-def _flat(arrays: list[NDArray[Any]], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.concatenate(arrays)).to(device=device, dtype=dtype)
-
-
-def _stack(rows: list[Tensor], width: int) -> Tensor:
-    return torch.stack([torch.nn.functional.pad(r, (0, width - len(r))) for r in rows])
+def _column(found: dict[int, NDArray[np.float32]], size: int) -> tuple[NDArray[np.float32], ...] | None:
+    return tuple(found[r] for r in range(size)) if found else None

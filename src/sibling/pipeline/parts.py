@@ -12,17 +12,21 @@ import torch
 
 from sibling.batch import Completion, Prompt, Status
 from sibling.canonical import digest
-from sibling.config import Recipe
+from sibling.config import GaeAdvantage, LuffyObjective, Recipe
 from sibling.errors import TaskError
 from sibling.learner.state import LearnerState
 from sibling.learner.step import LearnerStep, aggregation_of
+from sibling.maths.estimators import ESTIMATORS
 from sibling.maths.objectives import OBJECTIVES
 from sibling.models import chat
 from sibling.models.load import LoadedModel, load_policy
 from sibling.models.packed import check_architecture
 from sibling.models.precision import ComputeDtype, choose
 from sibling.rewards.grade import Grader, stating
+from sibling.rollout.assemble import Estimate
+from sibling.rollout.collect import Expert, Measure
 from sibling.rollout.engine import GroupRequest, Progress, SamplingParams
+from sibling.rollout.experts import expert_completion
 from sibling.rollout.torch_engine import TorchEngine
 from sibling.seeds import uniforms
 from sibling.tasks.load import open_source
@@ -118,7 +122,7 @@ class Parts:
         self, step: int, first: int, prompts: Sequence[Prompt], progress: Progress | None
     ) -> list[list[Completion]]:
         """G completions of each prompt; `first` is the index of the first of them in the step."""
-        size = self.recipe.sampling.group_size
+        size = self.recipe.sampling.group_size - (self.expert() is not None)  # an expert's trace completes the group
         requests = [GroupRequest(f"{first + i}/{p.id}", p.token_ids, size) for i, p in enumerate(prompts)]
         seed = self.recipe.seed
         return self.engine.generate(
@@ -129,6 +133,35 @@ class Parts:
         """The recipe's sampling distribution."""
         s = self.recipe.sampling
         return SamplingParams(s.max_tokens, s.temperature, s.top_p, s.top_k, s.min_p, s.stop)
+
+    # -- advantages
+
+    def estimate(self) -> Estimate:
+        """How the advantages of this step are made."""
+        advantage = self.recipe.objective.advantage
+        return Estimate(
+            estimator=advantage.type,
+            numbers=advantage.model_dump(exclude={"type", "critic"}),
+            kl_beta=self.learner.coefficients.reward_beta,
+            decode=self._decode if "steps" in ESTIMATORS[advantage.type].needs else None,
+        )
+
+    def measure(self) -> Measure | None:
+        """The learner's measurement, where the advantages are made of more than rewards."""
+        needed = self.state.critic is not None or self.learner.coefficients.reward_beta > 0
+        return self.learner.measure if needed else None
+
+    def expert(self) -> Expert | None:
+        """The expert's trace of a task, for the objective that learns from one."""
+        objective = self.recipe.objective
+        if not isinstance(objective, LuffyObjective):
+            return None
+        tokenizer, eos, room = self.loaded.tokenizer, self.loaded.eos_ids[0], self.recipe.sampling.max_tokens
+        column = objective.expert_column
+        return lambda task: expert_completion(task, column, lambda s: chat.encode(tokenizer, s), eos, room)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return str(self.loaded.tokenizer.decode(list(ids), skip_special_tokens=False))
 
     # -- facts for the record
 
@@ -194,11 +227,12 @@ def build(recipe: Recipe, *, base: Path, compute_dtype: ComputeDtype | None = No
     loaded = load_policy(recipe.model, base=base)
     check_architecture(loaded.model)
     dtype, seconds = choose(compute_dtype or recipe.learner.compute_dtype, loaded.model.device.type)
-    learner = recipe.learner
+    learner, advantage = recipe.learner, recipe.objective.advantage
     state = LearnerState(
         loaded.model,
         learner,
-        needs_reference=recipe.objective.kl.beta > 0,
+        kl=recipe.objective.kl,
+        critic=advantage.critic if isinstance(advantage, GaeAdvantage) else None,
         total_updates=recipe.steps * learner.passes * learner.minibatches,
         seed=recipe.seed,
     )
@@ -212,7 +246,7 @@ def build(recipe: Recipe, *, base: Path, compute_dtype: ComputeDtype | None = No
         compute_dtype=dtype,
         product_seconds=seconds,
         state=state,
-        learner=LearnerStep(state, recipe.objective, recipe.sampling, dtype),
+        learner=LearnerStep(state, recipe.objective, recipe.sampling, dtype, seed=recipe.seed),
         engine=TorchEngine(
             state.sampling_model,
             loaded.tokenizer,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sibling.batch import Completion, Prompt
+from sibling.batch import Batch, Completion, Measured, Prompt
 from sibling.canonical import canonical_json
 from sibling.config import Recipe
 from sibling.errors import NonFiniteError, RequestError, SiblingError
@@ -35,7 +35,7 @@ from sibling.record.manifest import code_manifest
 from sibling.record.reader import Log
 from sibling.record.samples import write_samples
 from sibling.record.writer import RecordWriter
-from sibling.rollout.collect import Rollout, collect
+from sibling.rollout.collect import Measure, Rollout, collect
 from sibling.stats import StepStats
 
 
@@ -145,6 +145,7 @@ class Run:
             if accuracy is not None:
                 learned["held_out_accuracy"] = accuracy
             self.record_update(measure.step_stats(step, rollout, learned, clock.seconds()))
+            self.refresh_reference(step)
             self.watcher.tell("step", self.stats, self.recipe.steps, *measure.group_of_the_moment(rollout))
             if evaluation:
                 self.record_evaluation(evaluation)
@@ -156,6 +157,7 @@ class Run:
     def collect(self, step: int, clock: Clock) -> Rollout:
         """Sample and score the groups of a step."""
         parts, drawn = self.parts, 0
+        self.estimate = parts.estimate()
 
         def sample(prompts: Sequence[Prompt], round_: int) -> list[list[Completion]]:
             nonlocal drawn
@@ -179,8 +181,22 @@ class Run:
             reward_names=parts.grader.names,
             filters=self.recipe.filters,
             policy=self.recipe.reward_policy,
-            objective=self.recipe.objective,
+            estimate=self.estimate,
+            measure=self._measuring(clock),
+            expert=parts.expert(),
         )
+
+    def _measuring(self, clock: Clock) -> Measure | None:
+        """The learner's measurement of a batch, timed as learning."""
+        measuring = self.parts.measure()
+        if measuring is None:
+            return None
+
+        def timed(batch: Batch) -> Measured:
+            with clock.timing("learning"):
+                return measuring(batch)
+
+        return timed
 
     def learn(self, step: int, rollout: Rollout, clock: Clock) -> dict[str, float]:
         """Update the policy on the batch. The rollout is on disk already, so a failure leaves it to look at."""
@@ -188,7 +204,7 @@ class Run:
         self.policy_before = self.policy
         with clock.timing("learning"):
             try:
-                learned = self.parts.learner(rollout.batch)
+                learned = self.parts.learner(rollout.batch, step)
             except NonFiniteError as error:
                 do = f"{error.do}: {self.directory.samples(step)}"
                 raise NonFiniteError(
@@ -197,6 +213,15 @@ class Run:
         if learned["updates"]:
             self.policy = self.parts.state.digest()
         return learned
+
+    def refresh_reference(self, step: int) -> None:
+        """Let the reference follow the policy, if the recipe says so and the step is due."""
+        reference = self.parts.state.kept_reference
+        if reference is not None and reference.after_step(step):
+            self.write(
+                "reference.updated",
+                {"step": step, "policy_digest": self.policy, "reference_digest": reference.digest()},
+            )
 
     def evaluate_if_due(self, step: int, clock: Clock) -> tuple[dict[str, Any], float] | None:
         """Greedy evaluation every so many steps; the last step has its full evaluation in `finish`."""
@@ -234,6 +259,7 @@ class Run:
                 "counts": tally,
                 "rewards": measure.verdict_summary(rollout.rows, names),
                 "sampling": self.recipe.sampling.model_dump(mode="json"),
+                "kl_beta": self.estimate.kl_beta,
                 "wall": {**clock.seconds(), "reward_seconds": measure.reward_seconds(rollout.rows, names)},
             },
         )
@@ -272,7 +298,11 @@ class Run:
     def save(self, accuracy: float | None) -> None:
         """Write a checkpoint of the last step applied."""
         self.watcher.tell("phase", "save", f"step {self.done}")
-        notes = {"watch": self.watch.state(), "totals": self.totals}
+        notes = {
+            "watch": self.watch.state(),
+            "totals": self.totals,
+            "coefficients": self.parts.learner.coefficients.state(),
+        }
         self.checkpoints.save(self.done, self.policy, accuracy, notes)
 
     def write(self, type_: str, body: dict[str, Any]) -> None:
@@ -298,6 +328,7 @@ class Run:
             self.done, self.policy = progress.step, progress.policy_digest
             self.watch.restore(progress.notes["watch"])
             self.totals = progress.notes["totals"]
+            self.parts.learner.coefficients.restore(progress.notes["coefficients"])
         self.evaluated_before = "before" in log.evaluations()
         body = {
             "from_step": self.done,

@@ -56,7 +56,7 @@ def _recipe_faults(audit: Audit, body: Mapping[str, Any]) -> list[str]:
     wanted = objective if isinstance(objective, Mapping) else {}
     faults += [
         f"objective.{k}"
-        for k in ("type", "scale", "ddof", "epsilon_std")
+        for k in ("type", "advantage", "kl")
         if k in wanted and k in body["objective"] and wanted[k] != body["objective"][k]
     ]
     rewards = audit.setting("rewards")

@@ -3,7 +3,8 @@
 Rule 1: policy_digest_after of step k is policy_digest_before of step k + 1, and the policy of every batch whose
         policy_step is k (POLICY). The policy of step 0 is the one that an event names first.
 Rule 2: a step without an optimizer update leaves the policy as it was (POLICY).
-Rule 3: an evaluation, a checkpoint and the exported model of step k carry the policy after step k (POLICY).
+Rule 3: an evaluation, a checkpoint, the exported model and a new reference of step k carry the policy after step k
+        (POLICY). A refreshed reference of a full fine-tune is that policy.
 Rule 4: a step that a resume did again gives the same events, wall-clock values apart (REPLAY).
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from sibling.record.audit import Audit, line_of, shown
 from sibling.record.events import Event
 
-_REPLAYED = ("rollout.batch", "update.applied", "checkpoint.saved", "eval.completed")
+_REPLAYED = ("rollout.batch", "update.applied", "checkpoint.saved", "eval.completed", "reference.updated")
 
 
 def check_policy(audit: Audit) -> None:
@@ -33,10 +34,17 @@ def check_policy(audit: Audit) -> None:
                 if event.body["optimizer_updates"] == 0:
                     _expect(audit, event, "policy_digest_after", event.body["policy_digest_before"])
                 after[event.body["step"]] = event.body["policy_digest_after"]
-            case "eval.completed" | "checkpoint.saved" | "model.exported":
+            case "eval.completed" | "checkpoint.saved" | "model.exported" | "reference.updated":
                 if event.body["step"] == 0:
                     after.setdefault(0, event.body["policy_digest"])
                 _expect(audit, event, "policy_digest", after.get(event.body["step"]))
+        if event.type == "reference.updated" and _is_a_copy(audit):
+            _expect(audit, event, "reference_digest", after.get(event.body["step"]))
+
+
+def _is_a_copy(audit: Audit) -> bool:
+    reference = audit.setting("objective", "kl", "reference", "type")
+    return bool(reference == "refresh" and audit.setting("learner", "finetune", "type") == "full")
 
 
 def _expect(audit: Audit, event: Event, field: str, wanted: str | None) -> None:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from sibling.batch import Fate, Finish, Status
 from sibling.errors import RecordError
+from sibling.maths.estimators import ESTIMATORS
 from sibling.record.audit import Audit, line_of, shown
 from sibling.record.events import Event
 from sibling.record.replay import (
@@ -37,12 +38,15 @@ _NEEDED = (
     *("step", "prompt", "round", "sibling", "task_id", "finish", "length", "status", "score"),
     *("reward", "advantage", "fate", "trained"),
 )
+_TOKEN_COLUMNS = ("advantages", "kl", "values")
+_STEP_COLUMNS = ("step_ends", "step_scores")
 _SCORED = (Status.right, Status.wrong)
 
 
 def check_samples(audit: Audit) -> None:
     """All rules, step by step, then the balance of the run."""
-    names, weights, rules = _reward_names(audit), _weights(audit), _rules(audit)
+    names, weights = _reward_names(audit), _weights(audit)
+    rules = _rules(audit, weights)
     updates = {e.step: e for e in audit.log.steps()}
     facts = Counter(sample_files=0, completions=0, rewards_recomputed=0, advantages_recomputed=0, bit_equal=0)
     for event in audit.log.rollouts():
@@ -79,18 +83,20 @@ def _weights(audit: Audit) -> list[float] | None:
     return [weights[name] for name in names]
 
 
-def _rules(audit: Audit) -> Rules | None:
+def _rules(audit: Audit, weights: Sequence[float] | None) -> Rules | None:
     opened = audit.log.opened()
     if opened is None:
         return None
-    body = opened.body["objective"]
-    scale, ddof, eps = body.get("scale"), body.get("ddof"), body.get("epsilon_std")
-    if scale not in ("group", "batch", "none") or ddof not in (0, 1) or not isinstance(eps, int | float) or eps < 0:
+    advantage = opened.body["objective"].get("advantage")
+    numbers = dict(advantage) if isinstance(advantage, Mapping) else {}
+    estimator = ESTIMATORS.get(str(numbers.get("type")))
+    if estimator is None or any(name not in numbers for name in estimator.numbers):
         audit.findings.add(
-            "FIELD", line_of(opened), "objective lacks scale, ddof or epsilon_std: advantages cannot be recomputed"
+            "FIELD", line_of(opened), "objective.advantage names no estimator: no advantage can be recomputed"
         )
         return None
-    return Rules(scale, int(ddof), float(eps), audit.setting("filters", "mask_truncated") is True)
+    masked = audit.setting("filters", "mask_truncated") is True
+    return Rules(estimator.name, {n: numbers[n] for n in estimator.numbers}, masked, tuple(weights or ()))
 
 
 def _rows(audit: Audit, event: Event, names: Sequence[str], weights: Sequence[float] | None) -> list[RowMap] | None:
@@ -109,7 +115,7 @@ def _rows(audit: Audit, event: Event, names: Sequence[str], weights: Sequence[fl
         audit.findings.add("ARTIFACT", shown(relative), "the file belongs to another run or step, or other rewards")
     if weights is not None and note.get("reward_weights") != weights:
         audit.findings.add("REWARD", shown(relative), "the weights in the file are not those of reward.bound")
-    rows: list[RowMap] = [*table.select(list(_NEEDED)).to_pylist()]
+    rows: list[RowMap] = [*table.select([*_NEEDED, *_TOKEN_COLUMNS, *_STEP_COLUMNS]).to_pylist()]
     faults = [*_length_faults(table), *_form_faults(rows, len(names))]
     _report(audit, event, "FIELD", faults)
     return None if faults else rows
@@ -134,6 +140,21 @@ def _form_faults(rows: Sequence[RowMap], rewards: int) -> Iterator[str]:
             yield _at(row, "the verdicts are not one of right, wrong, abstain, error for each reward")
         elif not all(math.isfinite(x) for x in (*row["score"], row["reward"], row["advantage"]) if x is not None):
             yield _at(row, "a score, reward or advantage is not a finite number")
+        else:
+            yield from _token_faults(row)
+
+
+def _token_faults(row: RowMap) -> Iterator[str]:
+    """Token columns are there for the whole completion or not at all, and finite; steps end inside it, in order."""
+    for name in (*_TOKEN_COLUMNS, *_STEP_COLUMNS):
+        values = row[name]
+        if values is not None and any(v is None or not math.isfinite(v) for v in values):
+            yield _at(row, f"the column {name} holds what is not a finite number")
+        elif values is not None and name in _TOKEN_COLUMNS and len(values) != row["length"]:
+            yield _at(row, f"the column {name} has {len(values)} entries for {row['length']} tokens")
+    ends, scores = row["step_ends"] or [], row["step_scores"] or []
+    if len(ends) != len(scores) or sorted(ends) != ends or any(not 0 <= e < row["length"] for e in ends):
+        yield _at(row, "its steps do not lie in order within its tokens")
 
 
 def _check_counts(audit: Audit, event: Event) -> None:
@@ -218,14 +239,15 @@ def _check_advantages(
 ) -> None:
     if rules is None:
         return
-    wanted = advantages(rows, rules)
+    wanted = advantages(rows, rules, event.body["kl_beta"])
     if wanted is None:
-        _report(audit, event, "ADV", ["the rewards are too large for an advantage to be computed"])
+        _report(audit, event, "ADV", ["no advantages can be computed from the rewards and token columns of the rows"])
         return
     facts["advantages_recomputed"] += len(rows)
-    facts["bit_equal"] += sum(r["advantage"] == a for r, a in zip(rows, wanted, strict=True))
+    pairs = zip(rows, wanted.advantage, wanted.tokens, strict=True)
+    facts["bit_equal"] += sum(r["advantage"] == a and r["advantages"] == t for r, a, t in pairs)
     _report(audit, event, "ADV", (_at(*fault) for fault in advantage_faults(rows, wanted)))
-    _report(audit, event, "ADV", (_at(*fault) for fault in fate_faults(rows, rules)))
+    _report(audit, event, "ADV", (_at(*fault) for fault in fate_faults(rows, rules, wanted.live)))
 
 
 def _check_run(audit: Audit) -> None:

@@ -141,6 +141,7 @@ BODIES: Mapping[str, Check] = MappingProxyType(
             counts=_counts,
             rewards=map_of(_verdicts),
             sampling=_map,
+            kl_beta=number,  # of a KL penalty in the reward; 0 without one
             wall=_map,
         ),
         "update.applied": record(
@@ -151,6 +152,7 @@ BODIES: Mapping[str, Check] = MappingProxyType(
             optimizer_updates=whole,
             wall=_map,
         ),
+        "reference.updated": record(step=whole, policy_digest=digest, reference_digest=digest),
         "checkpoint.saved": record(
             step=whole, path=text, files=_files, digest=digest, policy_digest=digest, held_out_accuracy=optional(number)
         ),
@@ -175,6 +177,7 @@ STEP_SCOPED = frozenset(
         "eval.completed",
         "rollout.batch",
         "update.applied",
+        "reference.updated",
         "checkpoint.saved",
         "checkpoint.deleted",
         "model.exported",

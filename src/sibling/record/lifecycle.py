@@ -48,7 +48,11 @@ TRANSITIONS: Mapping[State, Mapping[str, State]] = MappingProxyType(
         State.empty: {"run.opened": State.loading},
         State.loading: {**_stay(State.loading, *_setup, *_between_steps), "rollout.batch": State.sampled, **_ends},
         State.sampled: {**_stay(State.sampled, "diagnosis.noted"), "update.applied": State.updated, **_ends},
-        State.updated: {**_stay(State.updated, *_between_steps), "rollout.batch": State.sampled, **_ends},
+        State.updated: {
+            **_stay(State.updated, "reference.updated", *_between_steps),
+            "rollout.batch": State.sampled,
+            **_ends,
+        },
         State.interrupted: {"run.resumed": State.loading, "run.closed": State.closed},
         State.closed: {"run.resumed": State.loading},
     }
@@ -116,6 +120,7 @@ GUARDS: Mapping[str, Guard] = MappingProxyType(
     {
         "rollout.batch": _next_step,
         "update.applied": _sampled_step,
+        "reference.updated": _applied_step,
         "checkpoint.saved": _applied_step,
         "checkpoint.deleted": _saved_step,
         "eval.completed": _applied_step,

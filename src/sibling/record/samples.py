@@ -16,8 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from sibling.batch import Fate, Prompt, Row
+from sibling.batch import Fate, Prompt, Row, TokenEvidence
 from sibling.canonical import canonical_json, sha256
 from sibling.errors import RecordError
 from sibling.record.events import SCHEMA_VERSION
@@ -49,6 +50,12 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("advantage", pa.float64(), nullable=False),  # exactly 0 when not trained
     pa.field("fate", pa.string(), nullable=False),
     pa.field("trained", pa.bool_(), nullable=False),
+    # What advantages of single tokens are made of; null where the objective looks at whole completions only.
+    pa.field("advantages", pa.list_(pa.float64())),  # one a token
+    pa.field("kl", pa.list_(pa.float32())),  # log pi_old - log pi_ref at each token, when the KL is in the reward
+    pa.field("values", pa.list_(pa.float32())),  # of the critic, at each token
+    pa.field("step_ends", pa.list_(pa.int32())),  # index of the last token of each scored step
+    pa.field("step_scores", pa.list_(pa.float64())),
 ]
 
 SCHEMA = pa.schema(_FIELDS)
@@ -143,7 +150,7 @@ def _parquet(columns: list[dict[str, Any]], schema: pa.Schema) -> bytes:
 
 
 def _columns(step: int, prompt: Prompt, row: Row) -> dict[str, Any]:
-    completion = row.completion
+    completion, evidence = row.completion, row.evidence or TokenEvidence()
     return {
         "step": step,
         "prompt": row.prompt,
@@ -165,7 +172,16 @@ def _columns(step: int, prompt: Prompt, row: Row) -> dict[str, Any]:
         "advantage": float(row.advantage),
         "fate": row.fate.value,
         "trained": row.fate is Fate.trained,
+        "advantages": _list(evidence.advantage),
+        "kl": _list(evidence.kl),
+        "values": _list(evidence.values),
+        "step_ends": _list(evidence.step_ends),
+        "step_scores": _list(evidence.step_scores),
     }
+
+
+def _list(column: NDArray[Any] | None) -> list[Any] | None:
+    return None if column is None else column.tolist()
 
 
 def _require_recordable(rows: Sequence[Row], prompts: int, rewards: int) -> None:

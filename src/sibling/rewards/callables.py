@@ -10,6 +10,7 @@ data column but the prompt as a list. `reference` is added when the data has no 
 do not exist here; a function that requires them is refused.
 
 A function that raises, is late, or returns something other than numbers gives `error`; None gives `abstain`.
+A `Verdict` (the `trl` signature may return some in its list, too) may score steps, for process supervision.
 Which calls are given up, and what is not covered: `rewards.bounded`.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 from sibling.batch import Completion, Verdict
 from sibling.errors import RequestError
 from sibling.rewards.bounded import BoundedWorker, Outcome
-from sibling.rewards.verdicts import error, from_value, raised
+from sibling.rewards.verdicts import error, from_value, raised, with_sound_steps
 from sibling.tasks.task import Task
 
 _ALWAYS = ("prompts", "completions", "completion_ids")
@@ -54,7 +55,7 @@ class TaskReward:
     def _one(self, task: Task, completion: Completion) -> Verdict:
         start = time.perf_counter()
         outcome = self._worker.run(lambda: self._call(task, completion), self._timeout)
-        return _timed(_failure(outcome, self._timeout) or from_value(outcome.value), start)
+        return _timed(_failure(outcome, self._timeout) or _verdict(outcome.value, completion), start)
 
     def _side_by_side(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Verdict]:
         async def everyone() -> Outcome:
@@ -75,7 +76,7 @@ class TaskReward:
         bound = asyncio.timeout(self._timeout)
         try:
             async with bound:
-                verdict = from_value(await self._call(task, completion))
+                verdict = _verdict(await self._call(task, completion), completion)
         except Exception as failure:  # whatever a user's function raises is one failed call
             verdict = _late(self._timeout) if bound.expired() else raised(failure)
         return _timed(verdict, start), bound.expired()
@@ -101,7 +102,8 @@ class TrlReward:
         failure = _failure(outcome, self._timeout)
         verdicts = from_list(outcome.value, len(tasks)) if failure is None else [failure] * len(tasks)
         seconds = (time.perf_counter() - start) / len(tasks)
-        return [dataclasses.replace(v, seconds=seconds) for v in verdicts]
+        sound = [with_sound_steps(v, c.text) for v, c in zip(verdicts, completions, strict=True)]
+        return [dataclasses.replace(v, seconds=seconds) for v in sound]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +208,10 @@ def _drop(*_values: Any) -> None:
 
 
 _LOGGERS: Mapping[str, Any] = {"log_extra": _drop, "log_metric": _drop}
+
+
+def _verdict(value: Any, completion: Completion) -> Verdict:
+    return with_sound_steps(from_value(value), completion.text)
 
 
 def _failure(outcome: Outcome, seconds: float) -> Verdict | None:

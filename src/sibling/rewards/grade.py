@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,21 @@ from sibling.config import (
     FinalNumberReward,
     FormatTagsReward,
     GymReward,
+    LearnedReward,
     OverlongReward,
     RegexReward,
     RewardConfig,
+    StepMatchReward,
 )
 from sibling.errors import RunError
 from sibling.rewards.answers import ExactMatch, FinalNumber
 from sibling.rewards.callables import TaskReward, TrlReward
 from sibling.rewards.format import FormatTags
 from sibling.rewards.gym import Gym
+from sibling.rewards.learned import Learned, Probabilities
 from sibling.rewards.length import Overlong
 from sibling.rewards.regex import Regex
+from sibling.rewards.steps import StepMatch
 from sibling.rewards.verdicts import Judge, Reward, raised
 from sibling.tasks.gym import package_version
 from sibling.tasks.task import Task
@@ -107,7 +112,26 @@ class Grader:
                 "Every completion needs its task", seen=f"{len(tasks)} tasks, {len(completions)} completions"
             )
         columns = [b.reward.grade(tasks, completions) for b in self._bound]
+        for place, reward in self._learned():
+            columns[place] = reward.grade_beside(tasks, completions, columns[self.names.index(reward.labels)])
         return list(zip(*columns, strict=True)) if tasks else []
+
+    @contextmanager
+    def attached(self, model: Probabilities) -> Iterator[None]:
+        """Let `model` judge for the recipe's learned reward inside; outside, that reward abstains."""
+        learned = self._learned()
+        if not learned:
+            raise RunError("There is no learned reward to attach a model to", seen=", ".join(self.names))
+        for _, reward in learned:
+            reward.model = model
+        try:
+            yield
+        finally:
+            for _, reward in learned:
+                reward.model = None
+
+    def _learned(self) -> list[tuple[int, Learned]]:
+        return [(place, b.reward) for place, b in enumerate(self._bound) if isinstance(b.reward, Learned)]
 
     def check_references(self, tasks: Sequence[Task]) -> dict[str, dict[str, int]]:
         """How each reward that judges by the reference takes completions that state the reference and nothing else.
@@ -165,6 +189,11 @@ def _bind(config: RewardConfig, base: Path, max_tokens: int) -> Bound:
             facts = {"max_length": config.max_length or max_tokens}
             decides = Overlong(facts["max_length"], config.cache)
             reward = Each(decides)
+        case StepMatchReward():
+            decides = StepMatch(config.separator)
+            reward = Each(decides)
+        case LearnedReward():
+            reward = decides = Learned(config.labels)
         case RegexReward():
             reward = decides = Regex(name, config.pattern, full=config.full)
         case GymReward():

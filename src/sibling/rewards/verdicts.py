@@ -2,15 +2,18 @@
 
 What is not a finite number never becomes a 0: None is an abstention; NaN, infinity, text and other types are
 errors. A plain number above 0 is `right`, any other is `wrong`; the number itself is the score either way.
+A `Verdict` may carry the scores of steps; steps that do not lie in the completion's text are an error.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from sibling.batch import Completion, Status, Verdict
+from sibling.batch import Completion, Status, StepScore, Verdict
 from sibling.tasks.task import Task
 
 _REASON_LENGTH = 300
@@ -79,3 +82,30 @@ def from_value(value: Any) -> Verdict:
     if not math.isfinite(score):
         return error(f"returned {score}")
     return right("score above 0", score) if score > 0 else wrong("score not above 0", score)
+
+
+def with_sound_steps(verdict: Verdict, text: str) -> Verdict:
+    """`verdict` if its steps, where it has any, lie in `text` one after another; else an error.
+
+    A step's `end` counts characters of `text`, from 1 to its length (to 1 if it is empty), and each step ends after
+    the one before it. Scores are finite, and a verdict without a score has no steps.
+    """
+    try:
+        steps = tuple(StepScore(operator.index(s.end), float(s.score)) for s in verdict.steps)
+    except (TypeError, ValueError, OverflowError, AttributeError) as failure:
+        return error(f"returned steps that are not StepScore(end, score): {failure}")
+    fault = _step_fault(steps, max(1, len(text)))
+    if fault is None and steps and verdict.score is None:
+        fault = "the verdict itself has no score"
+    return replace(verdict, steps=steps) if fault is None else error(f"returned steps that cannot be used: {fault}")
+
+
+def _step_fault(steps: Sequence[StepScore], most: int) -> str | None:
+    before = 0
+    for number, step in enumerate(steps, start=1):
+        if not before < step.end <= most:
+            return f"step {number} ends at character {step.end}, not within {before + 1} to {most}"
+        if not math.isfinite(step.score):
+            return f"step {number} scores {step.score}"
+        before = step.end
+    return None

@@ -1,11 +1,12 @@
-"""From prompts to a batch: sample groups, score them, drop what may not be trained, take group advantages.
+"""From prompts to a batch: sample groups, score them, drop what may not be trained, take advantages.
 
-    round 0 samples `prompts_per_step` groups; with dynamic sampling, later rounds replace dead groups
+    round 0 samples `prompts_per_step` groups; with dynamic sampling, later rounds replace groups of equal rewards
     rewards give verdicts; a failed or declined verdict follows the recipe's policy, never a silent 0
-    advantages compare siblings; a group whose rewards are all equal is dead: advantage exactly 0
+    what else the advantages are made of is measured: KL to the reference, a critic's values, scores of steps
+    the objective's estimator gives advantages; a group whose every advantage is exactly 0 is dead
 
 Every completion generated ends as one `Row` with one `Fate`: generated = trained + rejected, per step.
-Engine, rewards and prompts come in as plain callables.
+Engine, rewards, prompts and the learner's measurements come in as plain callables.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sibling.batch import Batch, Completion, Fate, Finish, Prompt, Row, Status, Verdict
-from sibling.config import FailurePolicy, Filters, ObjectiveConfig
+from sibling.batch import Batch, Completion, Fate, Measured, Prompt, Row, Status, Verdict
+from sibling.config import FailurePolicy, Filters
 from sibling.errors import RewardError
-from sibling.maths.advantages import group_advantages, total_reward
+from sibling.maths.advantages import total_reward
 from sibling.maths.groups import dead_groups
+from sibling.rollout.assemble import Estimate, Group, assemble
 from sibling.tasks.task import Task
 
 PromptAt = Callable[[int], tuple[Task, Prompt]]
@@ -33,6 +34,13 @@ Grade = Callable[[Sequence[Task], Sequence[Completion]], list[tuple[Verdict, ...
 """Verdicts of aligned tasks and completions, one a reward."""
 
 
+Measure = Callable[[Batch], Measured]
+"""Of a batch without advantages: what else they are made of."""
+
+Expert = Callable[[Task], Completion]
+"""The expert's trace that joins the group of a task."""
+
+
 @dataclass(frozen=True)
 class Rollout:
     """What one step sampled: prompts in the order drawn, a row for every completion, the batch for the learner."""
@@ -41,22 +49,6 @@ class Rollout:
     rows: tuple[Row, ...]
     batch: Batch
     rounds: int
-
-
-@dataclass
-class _Group:
-    """One group under way."""
-
-    prompt: int
-    round: int
-    completions: list[Completion]
-    verdicts: list[tuple[Verdict, ...]]
-    rewards: NDArray[np.float64]  # [G], NaN where unscorable
-    fates: list[Fate | None]
-
-    @property
-    def dead(self) -> bool:
-        return bool(dead_groups(self.rewards, np.zeros(len(self.rewards), dtype=np.int64))[0])
 
 
 def collect(
@@ -69,16 +61,24 @@ def collect(
     reward_names: Sequence[str],
     filters: Filters,
     policy: FailurePolicy,
-    objective: ObjectiveConfig,
+    estimate: Estimate,
+    measure: Measure | None = None,
+    expert: Expert | None = None,
 ) -> Rollout:
-    """Collect the rollout of one step. Raises `RewardError` when a reward fails under the policy `stop`."""
+    """Collect the rollout of one step. Raises `RewardError` when a reward fails under the policy `stop`.
+
+    `estimate` says how advantages are made; `measure` is asked where they are made of more than rewards; `expert`
+    gives one more completion to each group.
+    """
     dynamic = filters.dynamic_sampling
     prompts: list[Prompt] = []
-    groups: list[_Group] = []
+    groups: list[Group] = []
     wanted, rounds = prompts_per_step, 0
     while wanted > 0 and rounds < (dynamic.max_rounds if dynamic.enabled else 1):
         drawn = [prompt_at(len(prompts) + i) for i in range(wanted)]
         sampled = sample([p for _, p in drawn], rounds)
+        if expert is not None:
+            sampled = [[*siblings, expert(task)] for (task, _), siblings in zip(drawn, sampled, strict=True)]
         tasks = [t for (t, _), siblings in zip(drawn, sampled, strict=True) for _ in siblings]
         verdicts = grade(tasks, [c for siblings in sampled for c in siblings])
         for (_, prompt), siblings in zip(drawn, sampled, strict=True):
@@ -86,10 +86,11 @@ def collect(
             groups.append(_judge(len(prompts), rounds, siblings, own, weights, reward_names, policy))
             prompts.append(prompt)
         rounds += 1
-        wanted = prompts_per_step - sum(not g.dead for g in groups)
-    for group in groups:
-        _settle(group, refilled=dynamic.enabled, mask_truncated=filters.mask_truncated)
-    rows, batch = _assemble(groups, prompts, objective, mask_truncated=filters.mask_truncated)
+        wanted = prompts_per_step - sum(not _equal(g) for g in groups)
+    if dynamic.enabled:
+        for group in filter(_equal, groups):
+            group.fates = [f or Fate.refilled for f in group.fates]
+    rows, batch = assemble(groups, prompts, estimate, measure, weights, mask_truncated=filters.mask_truncated)
     return Rollout(tuple(prompts), tuple(rows), batch, rounds)
 
 
@@ -101,7 +102,7 @@ def _judge(
     weights: Sequence[float],
     names: Sequence[str],
     policy: FailurePolicy,
-) -> _Group:
+) -> Group:
     """Total rewards of a group, and the fates that its verdicts decide.
 
     A reward that abstains on every sibling does not apply to the prompt and is left out of the sum. One that
@@ -124,7 +125,7 @@ def _judge(
     scores = np.array([[np.nan if v.score is None else v.score for v in row] for row in verdicts], dtype=np.float64)
     rewards = total_reward(scores, weights)
     rewards[[f is not None for f in fates]] = np.nan
-    return _Group(prompt, round_, siblings, verdicts, rewards, fates)
+    return Group(prompt, round_, siblings, verdicts, rewards, fates)
 
 
 def _failed(fate: Fate, action: str, before: Fate | None, name: str, reason: str) -> Fate:
@@ -139,64 +140,6 @@ def _failed(fate: Fate, action: str, before: Fate | None, name: str, reason: str
     return before or fate
 
 
-def _settle(group: _Group, *, refilled: bool, mask_truncated: bool) -> None:
-    """Fates of the rows that have a score."""
-    scored = int(np.isfinite(group.rewards).sum())
-    for i, fate in enumerate(group.fates):
-        if fate is not None:
-            continue
-        if group.dead and refilled:
-            group.fates[i] = Fate.refilled
-        elif scored < 2:
-            group.fates[i] = Fate.too_few_scores
-        elif group.dead:
-            group.fates[i] = Fate.dead_group
-        elif mask_truncated and group.completions[i].finish is Finish.length:
-            group.fates[i] = Fate.truncated
-        else:
-            group.fates[i] = Fate.trained
-
-
-_IN_BATCH = frozenset({Fate.trained, Fate.truncated, Fate.dead_group, Fate.too_few_scores})
-"""Rows that count in denominators. Dead and truncated ones do, as if they had been computed."""
-
-
-def _assemble(
-    groups: Sequence[_Group], prompts: Sequence[Prompt], objective: ObjectiveConfig, *, mask_truncated: bool
-) -> tuple[list[Row], Batch]:
-    counted = [g for g in groups if any(f in _IN_BATCH for f in g.fates)]
-    members = [(n, i) for n, g in enumerate(counted) for i, f in enumerate(g.fates) if f in _IN_BATCH]
-    number = np.array([n for n, _ in members], dtype=np.int64)
-    reward = np.array([counted[n].rewards[i] for n, i in members], dtype=np.float64)
-    values = group_advantages(reward, number, scale=objective.scale, ddof=objective.ddof, eps=objective.epsilon_std)
-    trained = np.array([counted[n].fates[i] is Fate.trained for n, i in members], dtype=np.bool_)
-    completions = [counted[n].completions[i] for n, i in members]
-    masked = [mask_truncated and c.finish is Finish.length for c in completions]  # in dead groups as in live ones
-    advantage = np.where(trained, values, 0.0)
-    batch = Batch(
-        prompts=tuple(prompts[g.prompt].token_ids for g in counted),
-        group=number,
-        completions=tuple(c.token_ids for c in completions),
-        sampler_logprobs=tuple(c.logprobs for c in completions),
-        mask=tuple(np.full(len(c.token_ids), not m) for c, m in zip(completions, masked, strict=True)),
-        advantage=advantage,
-        live=trained,
-    )
-    of = {(counted[n].prompt, i): float(a) for (n, i), a in zip(members, advantage, strict=True)}
-    return [_row(g, i, of.get((g.prompt, i), 0.0)) for g in groups for i in range(len(g.completions))], batch
-
-
-def _row(group: _Group, sibling: int, advantage: float) -> Row:
-    fate = group.fates[sibling]
-    assert fate is not None
-    reward = float(group.rewards[sibling])
-    return Row(
-        prompt=group.prompt,
-        sibling=sibling,
-        round=group.round,
-        completion=group.completions[sibling],
-        verdicts=group.verdicts[sibling],
-        reward=None if np.isnan(reward) else reward,
-        advantage=advantage,
-        fate=fate,
-    )
+def _equal(group: Group) -> bool:
+    """Whether dynamic sampling replaces the group: fewer than two rewards, or all equal."""
+    return bool(dead_groups(group.rewards, np.zeros(len(group.rewards), dtype=np.int64))[0])
