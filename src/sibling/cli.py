@@ -207,26 +207,43 @@ def verify(
 # ---------------------------------------------------------------------------------------- check, set up
 
 
-@app.command(short_help="List, show or check the objectives.")
+@app.command(short_help="List, show, explain, translate or check the objectives.")
 def objectives(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="NAME | check FILE", help="An objective, or a file of vectors.")
     ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--explain", metavar="RECIPE", help="Print what a recipe will minimise, in full.")
+    ] = None,
+    from_trl: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Translate the settings of a TRL trainer into a recipe.")
+    ] = None,
+    from_verl: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Translate the settings of a verl run into a recipe.")
+    ] = None,
     dtype: Annotated[Literal["float64", "float32", "both"], typer.Option(help="Precision for check.")] = "both",
     as_json: Json = False,
 ) -> None:
-    """List the objectives, show one with its equation, or check them against golden vectors.
+    """List the objectives, show one with its equation, explain a recipe, or check against golden vectors.
 
-    `sibling objectives check FILE` runs every case of a file of golden vectors.
+    `sibling objectives check FILE` runs every case of a file of golden vectors; a miss exits with 1.
     """
+    asked = [option for option in (recipe, from_trl, from_verl) if option is not None]
+    if len(asked) > 1 or (asked and words):
+        raise RequestError("objectives does one thing at a time", wanted="a name, check FILE, or one of its options")
+    if from_trl is not None or from_verl is not None:
+        _translate(from_trl, from_verl)
+        return
     _require_training()
     match words or []:
+        case [] if recipe is not None:
+            _explain_recipe(recipe)
         case []:
-            _show_objectives(None)
+            _show_objectives(None, as_json)
         case ["check", file]:
             _check_objectives(Path(file), ["float64", "float32"] if dtype == "both" else [dtype], as_json)
         case [name] if name != "check":
-            _show_objectives(name)
+            _show_objectives(name, as_json)
         case _:
             raise RequestError("objectives takes a name, or check and one file", seen=" ".join(words or []))
 
@@ -313,16 +330,39 @@ def _print_config(recipe: Recipe) -> None:
     typer.echo(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True), nl=False)
 
 
-def _show_objectives(name: str | None) -> None:
-    from sibling.maths.objectives import OBJECTIVES
-    from sibling.report.objectives import describe, listing
+def _show_objectives(name: str | None, as_json: bool) -> None:
+    from sibling.maths.objectives import OBJECTIVES, find
+    from sibling.report.objectives import describe, facts, listing
 
-    if name is None:
-        typer.echo(listing(list(OBJECTIVES.values())))
-    elif name in OBJECTIVES:
-        typer.echo(describe(OBJECTIVES[name], width=width()))
+    rows = list(OBJECTIVES.values()) if name is None else [find(name)]
+    if as_json:
+        typer.echo(json.dumps([facts(row) for row in rows], indent=2))
+    elif name is None:
+        typer.echo(listing(rows, width=width()))
     else:
-        raise RequestError("There is no objective of this name", seen=repr(name), wanted=", ".join(OBJECTIVES))
+        typer.echo(describe(rows[0], width=width()))
+
+
+def _explain_recipe(file: Path) -> None:
+    from sibling.config import load_recipe
+    from sibling.maths.objectives import OBJECTIVES
+    from sibling.report.explain import explain as explain_recipe
+
+    recipe = load_recipe(file)
+    typer.echo(explain_recipe(recipe, OBJECTIVES[recipe.objective.type], width=width()))
+
+
+def _translate(trl: Path | None, verl: Path | None) -> None:
+    from sibling.report.peers import read_settings, translation_text
+    from sibling.report.trl import from_trl
+    from sibling.report.verl import from_verl
+
+    if trl is not None:
+        translation = from_trl(read_settings(trl))
+    else:
+        assert verl is not None
+        translation = from_verl(read_settings(verl))
+    typer.echo(translation_text(translation, width()))
 
 
 def _check_objectives(file: Path, precisions: list[Literal["float64", "float32"]], as_json: bool) -> None:

@@ -207,7 +207,7 @@ def replayed(history: int, new: int, share: float, seed: int, step: int) -> NDAr
 
     n = round(share / (1 - share) new), so that `share` of the mix is history; all of it if there is less.
     """
-    count = min(history, round(share / (1.0 - share) * new))
+    count = round(share / (1.0 - share) * new)
     return np.sort(stream(seed, "reward_model", "replay", step).permutation(history)[:count])
 
 

@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from sibling.errors import RequestError
+from sibling.errors import RequestError, RunError
 from sibling.maths.groups import check_columns, exact_mean, exact_std, live_groups
 
 SCALES: tuple[str, ...] = ("group", "batch", "none")
@@ -75,7 +75,8 @@ def each_reward_standardised(
     advantage = np.zeros(len(scores), dtype=np.float64)
     y = np.broadcast_to(np.asarray(total, dtype=np.float64), scored.shape)[scored]
     if len(y) and y.min() < y.max():
-        advantage[scored] = (y - exact_mean(y)) / (exact_std(y, ddof) + eps)
+        # Every group's y add up to 0, so the mean is 0 but for rounding: a group without signal stays at exactly 0.
+        advantage[scored] = np.where(y == 0.0, 0.0, (y - exact_mean(y)) / (exact_std(y, ddof) + eps))
     return advantage
 
 
@@ -86,6 +87,10 @@ def total_reward(scores: NDArray[np.float64], weights: Sequence[float]) -> NDArr
 
     `scores` is [N, R] with NaN for missing; `weights` has R entries. Missing is never counted as 0.
     """
+    if scores.ndim != 2 or scores.shape[1] != len(weights):
+        raise RunError(
+            "Every reward needs a weight", seen=f"{len(weights)} weights for {scores.shape}", wanted="R weights"
+        )
     present = ~np.isnan(scores)
     total = np.where(present, scores * np.asarray(weights, dtype=np.float64), 0.0).sum(axis=1)
     return np.where(present.any(axis=1), total, np.nan)

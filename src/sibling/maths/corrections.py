@@ -63,14 +63,27 @@ def sampler_weights(
 
 
 def off_policy_keep(
-    logp_new: PerToken, logp_behaviour: PerToken, mask: TokenMask, advantage: PerSequence, *, delta: float | int
+    logp_new: PerToken,
+    logp_behaviour: PerToken,
+    mask: TokenMask,
+    advantage: PerSequence | PerToken,
+    *,
+    delta: float | int,
 ) -> SequenceMask:
     """Sequences [N] that stay (DeepSeek-V3.2, 2512.02556): dropped if A_i < 0 and they drifted too far.
 
         (1/T_i) sum_t m_it (log pi_behaviour - log pi_new)_it > delta
 
     The behaviour is what the sampler reported, or pi_old at tokens where it reported nothing; `delta` in nats a token.
+    Raises `RequestError` for advantages that differ by token: they have no sign for the sequence.
     """
+    if advantage.dim() != 1:
+        raise RequestError(
+            "The off-policy mask needs one advantage a sequence",
+            seen="advantages that differ by token",
+            wanted="an estimator of whole completions",
+            do="Set objective.off_policy_mask=null, or take another objective.advantage.type",
+        )
     drift = token_mean(blank(logp_behaviour - logp_new.detach(), mask), mask)
     return ~((advantage < 0) & (drift > delta))
 

@@ -68,6 +68,13 @@ def require(evidence: Evidence, needs: Sequence[str], who: str) -> None:
                     seen=f"{len(own)} values, {int((~np.isfinite(own)).sum())} not finite",
                     wanted=f"{len(mask)} finite values",
                 )
+    for (ends, scores), mask in zip(evidence.steps or (), evidence.mask, strict=False):
+        if len(ends) != len(scores) or not np.isfinite(scores).all() or ((ends < 0) | (ends >= len(mask))).any():
+            raise RunError(
+                "The steps of a completion do not fit its tokens",
+                seen=f"ends {ends.tolist()}, scores {scores.tolist()}",
+                wanted=f"a finite score for each end, ends below {len(mask)}",
+            )
 
 
 def penalised_reward(evidence: Evidence) -> NDArray[np.float64]:

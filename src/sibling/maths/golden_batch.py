@@ -20,7 +20,7 @@ from sibling.maths.advantages import overlong_penalty, total_reward
 from sibling.maths.aggregation import MODES, sequence_weights
 from sibling.maths.corrections import entropy_keep
 from sibling.maths.estimators import Advantages, Evidence, advantages
-from sibling.maths.golden_numbers import Case, column, padded
+from sibling.maths.golden_numbers import Case, column, mask_of, padded, require_finite_settings
 from sibling.maths.kl import ESTIMATORS as KL_ESTIMATORS
 from sibling.maths.loss import minibatch_terms
 from sibling.maths.objectives import OBJECTIVES
@@ -88,6 +88,7 @@ ESTIMATOR_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Estimator of the golden file -> row of estimators.ESTIMATORS; "given" is read from the case."""
 
+_MODIFIERS = ("sampler_correction", "off_policy_mask", "entropy_mask")
 _LOGPROBS = ("logp_new", "logp_old", "logp_ref", "logp_sampler")
 _NUMBERS = frozenset({"scale", "ddof", "eps", "f_norm", "k", "gamma", "lam"})
 
@@ -131,12 +132,13 @@ def known(case: Case) -> None:
 def whole_batch(case: Case, dtype: torch.dtype) -> Batch:
     """Read and check the sequences, and compute what holds for all of them."""
     sequences = case["sequences"]
+    require_finite_settings(case, "advantage", "objective", "aggregation", "kl", *_MODIFIERS)
     if not sequences or sorted(i for rows in case["micro_batches"] for i in rows) != list(range(len(sequences))):
         raise RequestError(
             "Its micro-batches do not hold every sequence once", seen=case["micro_batches"], wanted=len(sequences)
         )
     _, group = np.unique([s["group"] for s in sequences], return_inverse=True)
-    masks = [np.array(s["mask"], dtype=bool) for s in sequences]
+    masks = [mask_of(s["mask"]) for s in sequences]
     if case["mask_truncated"]:
         masks = [m & (not s["truncated"]) for m, s in zip(masks, sequences, strict=True)]
     how = case["aggregation"]
@@ -166,8 +168,10 @@ def whole_batch(case: Case, dtype: torch.dtype) -> Batch:
     return replace(batch, selected=_selected(case, batch, dtype), entropy_keep=_entropy_keep(case, batch))
 
 
-def _has(sequences: Sequence[Case], field: str) -> bool:
-    return all(s.get(field) is not None for s in sequences)
+def _has(sequences: Sequence[Case], field: str, *, some: bool = False) -> bool:
+    """Whether every sequence has the column, or with `some` any."""
+    there = [s.get(field) is not None for s in sequences]
+    return any(there) if some else all(there)
 
 
 def _rewards(how: Case, sequences: Sequence[Case]) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
@@ -193,8 +197,10 @@ def _advantages(how: Case, batch: Batch, group: NDArray[np.int64]) -> tuple[Adva
     if penalty["beta"]:
         pairs = zip(batch.columns["logp_old"], batch.columns["logp_ref"], strict=True)
         kl = [old - ref for old, ref in pairs]
+    lone = np.isin(group, np.flatnonzero(np.bincount(group) == 1))
     evidence = Evidence(
-        reward=total,
+        # The file leaves a group of one out under every estimator; a run with G = 1 and no baseline does not.
+        reward=np.where(lone & (how["estimator"] == "reinforce"), np.nan, total),
         group=group,
         mask=masks,
         scores=scores,

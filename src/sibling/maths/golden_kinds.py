@@ -10,7 +10,7 @@ import torch
 from sibling.maths.advantages import overlong_penalty
 from sibling.maths.controllers import adaptive_beta
 from sibling.maths.critic import value_clipped, value_loss
-from sibling.maths.golden_numbers import Case, Dtype, column, inexact_zeros, miss, padded
+from sibling.maths.golden_numbers import Case, Dtype, column, inexact_zeros, mask_of, miss, padded
 from sibling.maths.groups import keep_groups
 from sibling.maths.intervals import consensus_at_k, majority_vote, mean_at_k, pass_at_k
 from sibling.maths.kl import ESTIMATORS
@@ -37,7 +37,7 @@ def kl_estimators(case: Case, dtype: Dtype) -> Iterator[str]:
 def gae(case: Case, dtype: Dtype) -> Iterator[str]:
     """Advantages and returns; always in float64, as in a run."""
     for i, row in enumerate(case["rows"]):
-        mask = np.array(row["mask"], dtype=bool)
+        mask = mask_of(row["mask"])
         rewards, values = (column([row], field, [mask])[0] for field in ("rewards", "values"))
         advantage, target = generalised_advantage(rewards, values, mask, gamma=row["gamma"], lam=row["lam"])
         for name, seen in (("advantages", advantage), ("returns", target)):
@@ -48,7 +48,7 @@ def gae(case: Case, dtype: Dtype) -> Iterator[str]:
 def value_loss_case(case: Case, dtype: Dtype) -> Iterator[str]:
     """Loss, gradient and share of clipped tokens."""
     kind = getattr(torch, dtype)
-    masks = [np.array(m, dtype=bool) for m in case["mask"]]
+    masks = [mask_of(m) for m in case["mask"]]
     columns = zip(case["v_new"], case["v_old"], case["returns"], strict=True)
     rows = [dict(zip(("v_new", "v_old", "returns"), row, strict=True)) for row in columns]
     new, old, target = (padded(column(rows, f, masks), _PADDING, kind) for f in ("v_new", "v_old", "returns"))
@@ -106,5 +106,5 @@ def dynamic_sampling(case: Case, dtype: Dtype) -> Iterator[str]:
     del dtype
     names, group = np.unique(case["groups"], return_inverse=True)
     kept = [str(name) for name in names[keep_groups(np.array(case["rewards"], dtype=np.float64), group)]]
-    if kept != sorted(case["expected"]["kept"]):
+    if kept != sorted(str(name) for name in case["expected"]["kept"]):
         yield f"kept: {kept}, wanted {case['expected']['kept']}"

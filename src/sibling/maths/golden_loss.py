@@ -85,7 +85,8 @@ class _MicroBatch:
         new = padded([batch.columns["logp_new"][i] for i in rows], PADDING, dtype).requires_grad_()
         mask = padded([batch.masks[i] for i in rows], False, torch.bool)
         advantage = self._advantage(batch, dtype)
-        self.sampler_weight = self._sampler_weight(case, columns, mask)
+        given = padded([np.array(batch.sequences[i]["mask"], dtype=bool) for i in rows], False, torch.bool)
+        self.sampler_weight = self._sampler_weight(case, columns, given)
         self.keep = self._keep(case, columns, new, mask, advantage)
         factor = None
         if batch.entropy_keep is not None:

@@ -73,7 +73,8 @@ def column(sequences: Sequence[Case], field: str, masks: Sequence[NDArray[np.boo
     """
     out = []
     for i, (sequence, mask) in enumerate(zip(sequences, masks, strict=True)):
-        values = np.array(sequence[field], dtype=np.float64)
+        given = sequence[field]
+        values = np.full(mask.shape, np.nan) if given is None else np.array(given, dtype=np.float64)
         if values.shape != mask.shape:
             raise RequestError(
                 f"{field} of sequence {i} has another length than its mask",
@@ -85,6 +86,23 @@ def column(sequences: Sequence[Case], field: str, masks: Sequence[NDArray[np.boo
             raise RequestError(f"{field} of sequence {i} is not finite", seen=values[mask][strange].tolist()[:3])
         out.append(values)
     return out
+
+
+def require_finite_settings(case: Case, *sections: str) -> None:
+    """Raise `RequestError` for a setting of the case that is NaN or infinite."""
+    for section in sections:
+        for name, value in (case.get(section) or {}).items():
+            inner = value if isinstance(value, Mapping) else {name: value}
+            strange = {k: v for k, v in inner.items() if isinstance(v, float) and not np.isfinite(v)}
+            if strange:
+                raise RequestError(f"{section}.{next(iter(strange))} is not finite", seen=next(iter(strange.values())))
+
+
+def mask_of(values: Sequence[int]) -> NDArray[np.bool_]:
+    """A mask column: 0 or 1 a token."""
+    if any(v not in (0, 1) for v in values):
+        raise RequestError("A mask holds something else than 0 and 1", seen=[v for v in values if v not in (0, 1)][:3])
+    return np.array(values, dtype=bool)
 
 
 def padded(columns: Sequence[Any], fill: float | bool, dtype: torch.dtype) -> torch.Tensor:

@@ -44,6 +44,7 @@ class Objective:
     estimator_numbers: Mapping[str, Any] = field(default_factory=dict)  # departures from its defaults
     ratio: Ratio = token_ratio
     surrogate: Surrogate = clip
+    term: str = "l = -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A),  r = exp(lr), lr = log pi_new - log pi_old"
     marks: Marker = mark_clip  # where the surrogate's clip binds; takes the surrogate's arguments
     aggregation: str = "token_mean"  # a mode of aggregation.sequence_weights
     kl: str = "k3"  # a name in kl.ESTIMATORS, used when beta > 0

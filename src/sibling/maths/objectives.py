@@ -25,8 +25,8 @@ def find(name: str) -> Objective:
     """The row called `name`; `RequestError` names the nearest one if there is none."""
     if name not in OBJECTIVES:
         near = difflib.get_close_matches(name, OBJECTIVES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else "`sibling objectives` lists them"
-        raise RequestError("An objective is not known", seen=repr(name), wanted=hint)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise RequestError("An objective is not known", seen=repr(name), do=f"{hint}`sibling objectives` lists them")
     return OBJECTIVES[name]
 
 

@@ -35,6 +35,7 @@ ROWS = (
         surrogate=policy_gradient,
         marks=mark_nothing,
         aggregation="seq_mean_token_sum",
+        term="l = -A log pi_new",
     ),
     Objective(
         name="rloo_clip",
@@ -49,6 +50,10 @@ ROWS = (
         aggregation="seq_mean_token_mean",
         numbers=MappingProxyType({"clip_low": 0.2, "clip_high": 0.2}),
         sequence_level=True,
+        term=(
+            "l = -min(S A, clip(S, 1 - clip_low, 1 + clip_high) A) at every token,"
+            "  S = exp(sum_t lr_t),  lr = log pi_new - log pi_old"
+        ),
     ),
     Objective(
         name="reinforce",
@@ -58,6 +63,7 @@ ROWS = (
         estimator="reinforce",
         surrogate=policy_gradient,
         marks=mark_nothing,
+        term="l = -A log pi_new",
     ),
     Objective(
         name="reinforce_pp",
@@ -88,6 +94,7 @@ ROWS = (
         estimator="gpg",
         surrogate=policy_gradient,
         marks=mark_nothing,
+        term="l = -A log pi_new",
     ),
     Objective(
         name="opo",
@@ -97,6 +104,7 @@ ROWS = (
         estimator="opo",
         surrogate=policy_gradient,
         marks=mark_nothing,
+        term="l = -A log pi_new",
     ),
     Objective(
         name="maxrl",
@@ -106,6 +114,7 @@ ROWS = (
         estimator="maxrl",
         surrogate=policy_gradient,
         marks=mark_nothing,
+        term="l = -A log pi_new",
     ),
     Objective(
         name="pkpo",
@@ -118,6 +127,7 @@ ROWS = (
         estimator="pkpo",
         surrogate=policy_gradient,
         marks=mark_nothing,
+        term="l = -A log pi_new",
     ),
     Objective(
         name="passk_max",
@@ -127,6 +137,7 @@ ROWS = (
         estimator="best",
         surrogate=policy_gradient,
         marks=mark_nothing,
+        term="l = -A log pi_new",
     ),
     Objective(
         name="kimi",
@@ -139,6 +150,7 @@ ROWS = (
         aggregation="seq_mean_token_mean",
         numbers=MappingProxyType({"tau": 0.01}),
         sequence_level=True,
+        term="l = -A x + (tau / 2) x^2 at every token,  x = sum_t lr_t,  lr = log pi_new - log pi_old",
     ),
 )
 """In the order of `sibling objectives`."""

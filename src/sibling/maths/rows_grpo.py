@@ -135,6 +135,10 @@ ROWS = (
         marks=mark_nothing,
         aggregation="token_sum_norm",
         numbers=MappingProxyType({"shaping": 0.1}),
+        term=(
+            "l = -r A on own tokens, -f(pi_new) A on an expert's,"
+            "  f(x) = x / (x + shaping), r = exp(log pi_new - log pi_old)"
+        ),
     ),
 )
 """In the order of `sibling objectives`."""

@@ -27,6 +27,10 @@ ROWS = (
         aggregation="seq_mean_token_mean",
         numbers=_GSPO,
         sequence_level=True,
+        term=(
+            "l = -min(s A, clip(s, 1 - clip_low, 1 + clip_high) A) at every token,"
+            "  s = exp(mean_t lr_t),  lr = log pi_new - log pi_old"
+        ),
     ),
     Objective(
         name="gspo_token",
@@ -40,6 +44,10 @@ ROWS = (
         aggregation="seq_mean_token_mean",
         numbers=_GSPO,
         sequence_level=True,
+        term=(
+            "l = -min(s A, clip(s, 1 - clip_low, 1 + clip_high) A),"
+            "  s = sg(exp(mean_t lr_t)) exp(lr - sg(lr)),  lr = log pi_new - log pi_old"
+        ),
     ),
     Objective(
         name="luspo",
@@ -53,6 +61,10 @@ ROWS = (
         aggregation="seq_mean_token_sum",
         numbers=MappingProxyType({"clip_low": 2e-3, "clip_high": 2.5e-3}),
         sequence_level=True,
+        term=(
+            "l = -min(s A, clip(s, 1 - clip_low, 1 + clip_high) A) at every token,"
+            "  s = exp(mean_t lr_t),  lr = log pi_new - log pi_old"
+        ),
     ),
     Objective(
         name="gmpo",
@@ -67,6 +79,10 @@ ROWS = (
         aggregation="seq_mean_token_mean",
         numbers=MappingProxyType({"clip_low": 0.4, "clip_high": 0.4}),
         sequence_level=True,
+        term=(
+            "l = -A exp(mean_t c_t) at every token,"
+            "  c = min(lr, clip_high) if A > 0, max(lr, -clip_low) if A < 0,  lr = log pi_new - log pi_old"
+        ),
     ),
     Objective(
         name="cispo",
@@ -76,6 +92,7 @@ ROWS = (
         surrogate=terms.bounded_weight,
         marks=marks.mark_bounds,
         numbers=MappingProxyType({"ratio_min": None, "ratio_max": 5.0}),
+        term="l = -sg(clip(r, ratio_min, ratio_max)) A log pi_new,  r = exp(log pi_new - log pi_old)",
     ),
     Objective(
         name="sapo",
@@ -86,6 +103,10 @@ ROWS = (
         marks=marks.mark_nothing,
         aggregation="seq_mean_token_mean",
         numbers=MappingProxyType({"tau_positive": 1.0, "tau_negative": 1.05}),
+        term=(
+            "l = -(4 / tau) sigmoid(tau (r - 1)) A,"
+            "  tau = tau_positive if A > 0, else tau_negative, r = exp(log pi_new - log pi_old)"
+        ),
     ),
     Objective(
         name="vespo",
@@ -101,6 +122,10 @@ ROWS = (
             {"k_positive": 2.0, "lambda_positive": 3.0, "k_negative": 3.0, "lambda_negative": 2.0}
         ),
         absorbs_sampler_weight=True,
+        term=(
+            "l = -sg(exp(lambda (1 - W)) W^k) A log pi_new,"
+            "  W = exp(sum_t clip(lr_t, -20, 20)) times the sampler weights,  lr = log pi_new - log pi_old"
+        ),
     ),
     Objective(
         name="dppo_tv",
@@ -114,6 +139,10 @@ ROWS = (
         surrogate=trust_regions.within_total_variation,
         marks=marks.mark_dropped_tv,
         numbers=MappingProxyType({"delta_low": 0.15, "delta_high": 0.15, "ratio_cap": 20.0}),
+        term=(
+            "l = -sg(min(r, ratio_cap)) A log pi_new where kept,"
+            "  dropped: A > 0 and p - q > delta_high, A <= 0 and p - q < -delta_low"
+        ),
     ),
     Objective(
         name="dppo_kl",
@@ -127,6 +156,7 @@ ROWS = (
         surrogate=trust_regions.within_binary_kl,
         marks=marks.mark_dropped_kl,
         numbers=MappingProxyType({"delta_low": 0.05, "delta_high": 0.05, "ratio_cap": 20.0, "tail_eps": 1e-8}),
+        term="l = -sg(min(r, ratio_cap)) A log pi_new where kept,  dropped: D > delta in the direction of A",
     ),
     Objective(
         name="clip_cov",
@@ -142,6 +172,10 @@ ROWS = (
             {"clip_low": 0.2, "clip_high": 0.2, "share": 2e-4, "score_low": 1.0, "score_high": 5.0}
         ),
         select=selections.within,
+        term=(
+            "l = -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), 0 at a random share of the tokens"
+            " of high covariance"
+        ),
     ),
     Objective(
         name="kl_cov",
@@ -155,6 +189,7 @@ ROWS = (
         marks=marks.mark_nothing,
         numbers=MappingProxyType({"share": 2e-3, "coefficient": 1.0}),
         select=selections.highest,
+        term="l = -r A, + coefficient |lr| at the share of tokens of highest covariance,  lr = log pi_new - log pi_old",
     ),
 )
 """In the order of `sibling objectives`."""

@@ -103,7 +103,8 @@ def geometric_mean(terms: Terms, *, clip_low: float | int, clip_high: float | in
     """
     upper, lower = terms.log_ratio.clamp(max=clip_high), terms.log_ratio.clamp(min=-clip_low)
     clipped = torch.where(terms.advantage > 0, upper, lower)
-    return -terms.advantage * finite_exp(token_mean(clipped, terms.mask))[:, None]
+    mean = token_mean(clipped, terms.mask)[:, None].expand(terms.mask.shape)
+    return -terms.advantage * finite_exp(mean)
 
 
 def squared_log_ratio(terms: Terms, *, tau: float | int) -> PerToken:
