@@ -17,7 +17,7 @@ STAMP := .venv/.installed
 # One thread a test process: two processes with a thread pool each would fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: help demo test test-unit lint types docs bench clean
+.PHONY: help demo test test-unit parity lint types docs bench claims mutation clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test: $(STAMP)-test  ## every test, the slow ones with real models too
 
 test-unit: $(STAMP)-test  ## the quick tests
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow'
+
+parity: $(STAMP)-parity  ## losses and gradients against TRL's own code
+	$(ONE_THREAD) $(BIN)/python -m pytest -m parity tests/parity
 
 lint: $(STAMP)-dev  ## ruff, formatting, import layers
 	$(BIN)/ruff check .
@@ -64,6 +67,10 @@ $(STAMP)-train: pyproject.toml constraints.txt | .venv/bin/pip
 $(STAMP)-test: pyproject.toml constraints.txt | .venv/bin/pip
 	$(INSTALL) $(SOURCE_TOO) -e '.[train,tasks,trackers,test]'
 	@touch $@ $(STAMP)-train
+
+$(STAMP)-parity: pyproject.toml constraints.txt | .venv/bin/pip
+	$(INSTALL) $(SOURCE_TOO) -e '.[train,tasks,trackers,test,parity]'
+	@touch $@ $(STAMP)-test $(STAMP)-train
 
 $(STAMP)-dev: $(STAMP)-test
 	$(INSTALL) -e '.[dev]'

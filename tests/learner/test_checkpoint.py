@@ -6,13 +6,25 @@ import pickletools
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_batches import learner, ragged_batch
+from small_batches import learner, plain_model, ragged_batch
 
 from sibling.canonical import tree_digests
-from sibling.config import DapoObjective, GrpoObjective, Kl, Learner, LoraFinetune, Optimizer
+from sibling.config import (
+    Critic,
+    DapoObjective,
+    EmaReference,
+    GrpoObjective,
+    InitialReference,
+    Kl,
+    Learner,
+    LoraFinetune,
+    Optimizer,
+    RefreshReference,
+)
 from sibling.errors import RecordError, RunError
 from sibling.learner import optimizer as adamw
 from sibling.learner.checkpoint import Progress, load, save
+from sibling.learner.state import LearnerState
 
 SCHEDULE = Optimizer(learning_rate=1e-2, schedule="cosine", warmup_steps=2, weight_decay=0.1)
 CONFIGS = {
@@ -122,6 +134,108 @@ def test_damage_is_noticed_before_anything_is_loaded(tmp_path, name, damage):
     with pytest.raises(RunError, match=rf"is corrupt.*{name} {words}.*resume again"):
         load(path, other.state, files)
     assert other.state.digest() == before and other.state.updates == 0
+
+
+# --------------------------------------------------------------------------------- the critic and the reference
+
+EVERYTHING = {"critic": Critic(learning_rate=1e-2), "kl": Kl(beta=0.1, reference=EmaReference(decay=0.7, every=2))}
+CRITIC_FILES = {"critic.safetensors", "critic_optimizer.safetensors"}
+
+
+def state_of(name="full", **parts):
+    return LearnerState(plain_model(), CONFIGS[name], total_updates=20, seed=0, **parts)
+
+
+def turn(state, number):
+    """A step without a rollout: random gradients for policy and critic, then the reference follows."""
+    random = torch.Generator().manual_seed(number)
+    for part in (state, state.critic):
+        if part is not None:
+            for _, p in part.parameters:
+                p.grad = torch.randn(p.shape, generator=random)
+            part.update()
+    state.publish()
+    if state.kept_reference is not None:
+        state.kept_reference.after_step(number)
+
+
+def stored(state, path, steps=0):
+    for number in range(1, steps + 1):
+        turn(state, number)
+    return save(path, state, Progress(steps, state.updates, state.digest(), {}))
+
+
+def everything(state):
+    """Every tensor that the next step depends on, by a name."""
+    parts = {"policy": state, "critic": state.critic}
+    out = {f"reference/{n}": t for n, t in state.kept_reference.state().items()}
+    for name, part in parts.items():
+        out |= {f"{name}/{n}": t for n, t in part.weights().items()}
+        out |= {f"{name}/{n}": t for n, t in adamw.state_tensors(part.optimizer, part.parameters).items()}
+    return out
+
+
+@pytest.mark.parametrize("name", ["full", "lora"])
+@pytest.mark.parametrize("reference", [EmaReference(decay=0.7, every=2), RefreshReference(every=2)])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_critic_and_reference_go_on_bit_for_bit(tmp_path, name, reference, steps):
+    parts = {**EVERYTHING, "kl": Kl(beta=0.1, reference=reference)}
+    state, other = state_of(name, **parts), state_of(name, **parts)
+    files = stored(state, tmp_path / "step", steps)
+    for number in (7, 8):  # a state that has gone elsewhere goes back too
+        turn(other, number)
+    load(tmp_path / "step", other, files)
+    for number in range(steps + 1, steps + 3):
+        before = {n: t.clone() for n, t in everything(state).items()}
+        turn(state, number)
+        turn(other, number)
+        ours, theirs = everything(state), everything(other)
+        assert set(ours) == set(theirs) and all(torch.equal(ours[n], theirs[n]) for n in ours)
+    for part in ("policy", "critic", "reference"):
+        changed = [n for n in before if n.startswith(part) and not torch.equal(before[n], ours[n])]
+        assert bool(changed) is (part != "reference" or (steps + 2) % 2 == 0)
+    assert other.kept_reference.digest() == state.kept_reference.digest()
+
+
+@pytest.mark.parametrize("name", ["full", "lora"])
+def test_there_are_files_for_what_there_is(tmp_path, name):
+    plain = {"weights.safetensors", "optimizer.safetensors", "progress.json"}
+    cases = [
+        ({}, set()),
+        ({"kl": Kl(beta=0.1, reference=InitialReference())}, set()),
+        ({"kl": EVERYTHING["kl"]}, {"reference.safetensors"}),
+        ({"critic": Critic()}, CRITIC_FILES),
+        (EVERYTHING, {"reference.safetensors", *CRITIC_FILES}),
+    ]
+    for number, (parts, more) in enumerate(cases):
+        assert set(stored(state_of(name, **parts), tmp_path / str(number), steps=1)) == plain | more
+
+
+@pytest.mark.parametrize("file", ["reference.safetensors", *sorted(CRITIC_FILES)])
+@pytest.mark.parametrize("damage", ["bit", "gone"])
+def test_damage_to_critic_and_reference_is_noticed(tmp_path, file, damage):
+    files = stored(state_of(**EVERYTHING), tmp_path / "step", steps=2)
+    flip(tmp_path / "step" / file, -10) if damage == "bit" else (tmp_path / "step" / file).unlink()
+    other = state_of(**EVERYTHING)
+    before = {n: t.clone() for n, t in everything(other).items()}
+    words = "is missing" if damage == "gone" else "differs from the record"
+    with pytest.raises(RunError, match=rf"is corrupt.*{file} {words}.*resume again"):
+        load(tmp_path / "step", other, files)
+    assert all(torch.equal(t, before[n]) for n, t in everything(other).items())
+
+
+@pytest.mark.parametrize(
+    ("made", "read"),
+    [({}, EVERYTHING), (EVERYTHING, {}), ({"critic": Critic()}, {"kl": EVERYTHING["kl"]})],
+    ids=["parts too few", "parts too many", "others"],
+)
+def test_a_checkpoint_with_other_parts_is_refused(tmp_path, made, read):
+    files = stored(state_of(**made), tmp_path / "step", steps=1)
+    other = state_of(**read)
+    before = other.digest()
+    with pytest.raises(RunError, match=r"made by a run with other parts.*Wanted: .*weights\.safetensors.*own recipe"):
+        load(tmp_path / "step", other, files)
+    assert other.digest() == before and other.updates == 0
 
 
 def test_a_file_too_many_and_a_checkpoint_that_is_gone(tmp_path):

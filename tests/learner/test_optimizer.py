@@ -7,7 +7,7 @@ import torch
 
 from sibling.config import Optimizer
 from sibling.errors import RunError
-from sibling.learner.optimizer import build, learning_rate, load_state_tensors, state_tensors
+from sibling.learner.optimizer import build, clipped_step, learning_rate, load_state_tensors, state_tensors
 
 
 def parameters():
@@ -74,6 +74,38 @@ def test_schedules_by_hand():
 def test_no_update_of_a_run_has_a_rate_of_zero(schedule):
     for warmup in (0, 2, 5, 9):
         assert all(0 < r <= 2.0 for r in rates(schedule, warmup, 5)[:5])
+
+
+# ---------------------------------------------------------------------------------------------- clipped steps
+
+
+@pytest.mark.parametrize("max_norm", [0.5, 1e9])
+def test_a_clipped_step_is_a_step_with_scaled_gradients(max_norm):
+    ours, theirs = parameters(), parameters()
+    optimizers = [build(named, Optimizer(epsilon=1.0)) for named in (ours, theirs)]
+    give_gradients(ours, 1)
+    give_gradients(theirs, 1)
+    norm = math.sqrt(sum(float(p.grad.double().square().sum()) for _, p in theirs))
+    assert clipped_step(optimizers[0], ours, max_norm, 0.3) == pytest.approx(norm, rel=1e-6)
+    for _, p in theirs:
+        p.grad *= min(1.0, max_norm / norm)
+    for group in optimizers[1].param_groups:
+        group["lr"] = 0.3
+    optimizers[1].step()
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-7) for (_, a), (_, b) in zip(ours, theirs, strict=True))
+    assert all(p.grad is None for _, p in ours)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_step_that_is_not_finite_is_not_taken(value):
+    named = parameters()
+    optimizer = build(named, Optimizer(learning_rate=0.1))
+    before = {n: p.detach().clone() for n, p in named}
+    give_gradients(named, 1)
+    named[1][1].grad[0] = value
+    assert not math.isfinite(clipped_step(optimizer, named, 1.0, 0.3))
+    assert all(torch.equal(p, before[n]) for n, p in named) and state_tensors(optimizer, named) == {}
+    assert optimizer.param_groups[0]["lr"] == 0.1 and all(p.grad is None for _, p in named)
 
 
 # ------------------------------------------------------------------------------------------------ its state

@@ -6,11 +6,22 @@ import pytest
 import torch
 from small_batches import learner, packed_model, plain_model, ragged_batch, row_logprobs
 
-from sibling.config import DapoObjective, GrpoObjective, Kl, Learner, LoraFinetune, Optimizer, Sampling
+from sibling.config import (
+    Critic,
+    DapoObjective,
+    GrpoObjective,
+    Kl,
+    Learner,
+    LoraFinetune,
+    Optimizer,
+    RefreshReference,
+    Sampling,
+)
 from sibling.errors import ModelError, RunError
 from sibling.learner.logprobs import score
 from sibling.learner.packing import pack_rows
-from sibling.learner.state import LearnerState, weights_digest
+from sibling.learner.state import LearnerState
+from sibling.learner.trainable import weights_digest
 
 BATCH = ragged_batch(seed=41)
 FAST = Optimizer(learning_rate=1e-2)
@@ -18,8 +29,8 @@ LORA = Learner(finetune=LoraFinetune(rank=4, alpha=12.0), optimizer=FAST)
 FULL = Learner(optimizer=FAST)
 
 
-def state_of(config, *, architecture="llama", needs_reference=True, seed=0):
-    return LearnerState(plain_model(architecture), config, needs_reference=needs_reference, total_updates=10, seed=seed)
+def state_of(config, *, architecture="llama", seed=0, **parts):
+    return LearnerState(plain_model(architecture), config, total_updates=10, seed=seed, **parts)
 
 
 def frozen(model):
@@ -64,15 +75,18 @@ def test_the_reference_of_a_full_fine_tune_stays_where_it_was():
 
 
 def test_a_reference_that_was_not_kept_is_refused():
-    with pytest.raises(RunError, match="none was kept"), state_of(FULL, needs_reference=False).reference():
-        pass
+    for config in (FULL, LORA):
+        state = state_of(config, kl=Kl(beta=0.0))
+        assert state.kept_reference is None
+        with pytest.raises(RunError, match=r"none was kept.*kl\.beta above 0"), state.reference():
+            pass
 
 
 def test_dropout_is_off_so_that_two_passes_agree():
     model = plain_model()
     model.model.layers[0].self_attn.attention_dropout = 0.5
     model.model.layers[0].extra = torch.nn.Dropout(0.5)
-    state = LearnerState(model, FULL, needs_reference=False, total_updates=1, seed=0)
+    state = LearnerState(model, FULL, total_updates=1, seed=0)
     assert state.model.model.layers[0].self_attn.attention_dropout == 0.0
     assert state.model.model.layers[0].extra.p == 0.0
 
@@ -154,7 +168,7 @@ def test_the_reference_of_lora_is_the_base():
 
 
 def test_the_adapters_come_back_after_an_error_in_the_reference():
-    step = learner(DapoObjective(), LORA)
+    step = learner(DapoObjective(kl=Kl(beta=0.1)), LORA)
     train(step, 1)
     wanted = logprobs(step.state.model)
     with pytest.raises(ZeroDivisionError), step.state.reference():
@@ -257,29 +271,6 @@ def test_a_gradient_that_is_not_finite_touches_nothing(value):
 # ------------------------------------------------------------------------------------------------- identity
 
 
-def test_the_digest_is_over_names_shapes_types_and_bytes():
-    random = torch.Generator().manual_seed(0)
-    weights = {"a": torch.randn(3, 4, generator=random), "b": torch.zeros(2), "c": torch.tensor(1.0)}
-    digest = weights_digest(weights)
-    assert digest == weights_digest({n: t.clone() for n, t in reversed(weights.items())})
-    assert digest == weights_digest(
-        {**weights, "a": weights["a"].T.contiguous().T}
-    )  # the same values, laid out otherwise
-    nudged = weights["a"].clone()
-    nudged.view(torch.int32)[2, 3] ^= 1  # the last bit of one entry
-    others = [
-        {**weights, "a": nudged},
-        {**weights, "a": weights["a"].reshape(4, 3)},
-        {**weights, "b": torch.zeros(2, dtype=torch.int32)},
-        {**weights, "b": -weights["b"]},  # minus zero
-        {"x" if n == "a" else n: t for n, t in weights.items()},
-        {n: t for n, t in weights.items() if n != "b"},
-        {**weights, "b": weights["c"], "c": weights["b"]},
-    ]
-    digests = {weights_digest(o) for o in others}
-    assert len(digests) == len(others) and digest not in digests
-
-
 def test_the_digest_of_a_state_is_that_of_its_trained_weights():
     for config in (FULL, LORA):
         state = state_of(config)
@@ -309,3 +300,27 @@ def test_loading_publishes():
     assert fresh.updates == 1
     wanted = row_logprobs(plain_model(), BATCH.prompts[0], BATCH.completions[0])
     assert not torch.allclose(logprobs(fresh.sampling_model)[0, : len(wanted)], wanted, atol=1e-3)
+
+
+# --------------------------------------------------------------------------------- the critic and the reference
+
+
+@pytest.mark.parametrize("config", [FULL, LORA], ids=["full", "lora"])
+def test_the_recipe_decides_what_there_is_beside_the_policy(config):
+    plain = state_of(config)
+    assert plain.critic is None and plain.kept_reference is None
+    state = state_of(config, kl=Kl(beta=0.1, reference=RefreshReference(every=2)), critic=Critic())
+    assert state.critic.config == Critic() and state.kept_reference.config == RefreshReference(every=2)
+    assert state.digest() == plain.digest() and [n for n, _ in state.parameters] == [n for n, _ in plain.parameters]
+
+
+@pytest.mark.parametrize("config", [FULL, LORA], ids=["full", "lora"])
+def test_a_refreshed_reference_is_the_policy_published_last(config):
+    state = state_of(config, kl=Kl(beta=0.1, reference=RefreshReference(every=1)))
+    for step in (1, 2):
+        give(state, 0.01)
+        state.update()
+        state.publish()
+        assert state.kept_reference.after_step(step)
+        with state.reference() as reference:
+            assert torch.equal(logprobs(reference), logprobs(state.sampling_model))

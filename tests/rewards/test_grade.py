@@ -18,6 +18,7 @@ from sibling.config import (
     OverlongReward,
     ReasoningGymTask,
     RegexReward,
+    StepMatchReward,
 )
 from sibling.errors import RequestError, RunError
 from sibling.rewards.answers import FinalNumber
@@ -124,6 +125,7 @@ def test_reference_check_counts_what_each_reward_says_of_the_reference(base):
         RegexReward(name="first_digit", pattern=r"(?P<answer>\d)"),
         RegexReward(name="tagged", pattern=r"<a>(?P<answer>.*)</a>"),
         RegexReward(name="no_group", pattern=r"x"),
+        StepMatchReward(separator=";"),
         FormatTagsReward(),
         OverlongReward(cache=4),
         CallableReward(name="strict", target="mine.py:strict"),
@@ -138,9 +140,18 @@ def test_reference_check_counts_what_each_reward_says_of_the_reference(base):
         "bare": (2, 1, 0, 0, 1),  # 'four' holds no digit: the pattern does not apply
         "first_digit": (2, 0, 1, 0, 1),  # takes 4 for 42
         "tagged": (2, 0, 0, 0, 2),
+        "step_match": (2, 2, 0, 0, 0),
         "strict": (2, 0, 2, 0, 0),
         "boom": (2, 0, 0, 2, 0),
     }
+
+
+def test_scores_of_steps_come_through_the_grader(base):
+    steps = grader(base, StepMatchReward(separator=";"))
+    ((verdict,),) = steps.grade([task("1; 2")], [stating("1;3")])
+    assert [(s.end, s.score) for s in verdict.steps] == [(2, 1.0), (3, 0.0)]
+    assert verdict.seconds > 0
+    assert steps.describe()[0]["options"] == {"separator": ";"}
 
 
 def test_generated_tasks_and_families_accept_their_references(base):

@@ -37,6 +37,7 @@ from sibling.config.data import (
 from sibling.config.legal import (
     RULES,
     Rule,
+    holding,
     refusal,
     warnings,
 )
@@ -231,6 +232,7 @@ __all__ = [
     "TinyModel",
     "Trackers",
     "VespoObjective",
+    "holding",
     "load_recipe",
     "parse_recipe",
     "refusal",

@@ -95,6 +95,9 @@ TASKS_WITH_COLUMNS = frozenset(("jsonl", "parquet", "dataset", "callable"))
 WITH_CONSTANT = frozenset(("token_sum_norm", "constant"))
 """Aggregations that divide by the constant C."""
 
+WITH_COUNT = frozenset(("seq_mean_token_mean", "seq_mean_token_sum", "token_sum_norm"))
+"""Aggregations that divide by the number of completions."""
+
 LENGTH_FREE = WITH_CONSTANT | {"seq_mean_token_sum"}
 """Aggregations in which no number of tokens divides."""
 

@@ -123,6 +123,12 @@ AGGREGATIONS: tuple[Rule, ...] = (
         "take seq_mean_token_sum, or objective.type=gspo",
     ),
     warn(
+        "count of masked sequences without use",
+        lambda r: not r.objective.count_masked_sequences and r.objective.aggregation not in f.WITH_COUNT,
+        "the number of completions divides in seq_mean_token_mean, seq_mean_token_sum and token_sum_norm only",
+        "remove objective.count_masked_sequences, or take one of those aggregations",
+    ),
+    warn(
         "mean of micro-batches",
         lambda r: r.objective.aggregation == "micro_token_mean",
         "tokens are averaged within a micro-batch, so the objective depends on learner.micro_batch_tokens",
@@ -134,15 +140,21 @@ SAMPLING: tuple[Rule, ...] = (
     refuse(
         "truncated sampling with KL",
         every(f.truncated_sampling, penalised),
-        "top_p, top_k and min_p are applied in the learner's log-probs too, so policy and reference can have different"
-        " supports, and the KL between them is not finite",
+        "top_p, top_k and min_p are applied in the learner's log-probs too, so policy and reference keep different"
+        " tokens: the KL between them is infinite, and an estimate from sampled tokens does not show it",
         "set sampling.top_p=1, top_k=0 and min_p=0, or objective.kl.beta=0",
     ),
     warn(
         "truncated sampling with several updates",
         every(f.truncated_sampling, several_updates),
-        "a token may leave the set that top_p, top_k or min_p keep while it is trained: its ratio is then 0",
+        "the set of tokens that top_p, top_k or min_p keep changes with every update, and the ratios jump with it",
         "set sampling.top_p=1, top_k=0 and min_p=0, or learner.passes=1 and learner.minibatches=1",
+    ),
+    warn(
+        "truncated sampling with experts",
+        every(f.truncated_sampling, row("luffy")),
+        "an expert's token is often one that top_p, top_k or min_p cut, so its probability is of no policy",
+        "set sampling.top_p=1, top_k=0 and min_p=0",
     ),
     warn(
         "truncated sampling with entropy",

@@ -54,7 +54,7 @@ KL: tuple[Rule, ...] = (
     refuse(
         "KL estimator of the loss in the reward",
         every(penalised_in("reward"), lambda r: r.objective.kl.estimator not in ("k1", "k3")),
-        "the penalty in the reward is k1 between pi_old and pi_ref; the others differ from it in their gradient as a loss",
+        "the penalty in the reward is k1 between pi_old and pi_ref; the others differ in their gradient as a loss",
         "set objective.kl.estimator=k1, or objective.kl.placement=loss",
     ),
     warn(

@@ -166,6 +166,11 @@ class Recipe(Section):
             raise ValueError(f"two rewards are called {twice[0]!r}; give each a name of its own (rewards[].name)")
         learned = [(r.name or r.type, r.labels) for r in self.rewards if r.type == "learned"]
         for name, labels in learned:
+            if self.rewards[0].type == "learned":
+                raise ValueError(
+                    f"the learned reward {name!r} comes first; evaluations count by the first reward, and one that "
+                    "changes during the run cannot compare before with after; put the reward it learns from first"
+                )
             others = [r.name or r.type for r in self.rewards if r.type not in ("learned", "overlong")]
             if labels not in others or len(learned) > 1:
                 raise ValueError(

@@ -29,6 +29,7 @@ from sibling.record.files import atomic_directory
 WEIGHTS, OPTIMIZER, PROGRESS = "weights.safetensors", "optimizer.safetensors", "progress.json"
 CRITIC, CRITIC_OPTIMIZER = "critic.safetensors", "critic_optimizer.safetensors"
 REFERENCE = "reference.safetensors"
+REWARD_MODEL, REWARD_OPTIMIZER = "reward_model.safetensors", "reward_model_optimizer.safetensors"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def _tensors(state: LearnerState) -> dict[str, dict[str, Tensor]]:
         out |= {CRITIC: critic.weights(), CRITIC_OPTIMIZER: adamw.state_tensors(critic.optimizer, critic.parameters)}
     if (reference := state.kept_reference) is not None and (tensors := reference.state()):
         out[REFERENCE] = tensors
+    if (reward_model := state.reward_model) is not None:
+        out |= {REWARD_MODEL: reward_model.weights(), REWARD_OPTIMIZER: reward_model.optimizer_state()}
     return out
 
 
@@ -97,13 +100,15 @@ def _put(path: Path, state: LearnerState, updates: int) -> None:
             f"The checkpoint {path} was made by a run with other parts",
             seen=", ".join(sorted(seen)),
             wanted=", ".join(sorted(wanted)),
-            do="Resume it with its own recipe: the objective's critic and kl.reference decide which files there are",
+            do="Resume it with its own recipe: critic, kl.reference and a learned reward decide which files there are",
         )
     state.load(load_file(path / WEIGHTS), load_file(path / OPTIMIZER), updates)
     if state.critic is not None:
         state.critic.load(load_file(path / CRITIC), load_file(path / CRITIC_OPTIMIZER))
     if state.kept_reference is not None:
         state.kept_reference.load(load_file(path / REFERENCE) if REFERENCE in seen else {})
+    if state.reward_model is not None:
+        state.reward_model.load(load_file(path / REWARD_MODEL), load_file(path / REWARD_OPTIMIZER))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The policy being trained, with its optimizer, its reference and its critic, for full fine-tunes and LoRA.
+"""The policy being trained, with its optimizer and the models beside it: reference, critic, reward model.
 
 Full fine-tune: the sampler and the learner share one float32 model. LoRA (2106.09685): the learner runs
 base plus adapters; the sampler runs a second model whose weights are computed afresh from the base after
@@ -21,6 +21,7 @@ from sibling.errors import RunError
 from sibling.learner import optimizer as adamw
 from sibling.learner.critic import Critic
 from sibling.learner.reference import Reference, needs_reference
+from sibling.learner.reward_model import RewardModel
 from sibling.learner.trainable import (
     make_trainable,
     merge,
@@ -55,6 +56,7 @@ class LearnerState:
         self.total_updates = total_updates
         self.updates = 0
         self.critic = None if critic is None else Critic(model, critic, config, seed=seed)
+        self.reward_model: RewardModel | None = None  # of a learned reward; whoever builds the run puts it here
         self.model = self.sampling_model = model
         if isinstance(config.finetune, LoraFinetune):
             self.model = with_adapters(copy.deepcopy(model), config.finetune, seed)

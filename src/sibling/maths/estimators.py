@@ -53,6 +53,8 @@ def advantages(name: str, evidence: Evidence, **numbers: Any) -> Advantages:
         raise RequestError(
             f"The estimator {name} has no such number", seen=", ".join(unknown), wanted=", ".join(row.numbers) or "none"
         )
+    if len(evidence.reward) == 0:
+        return Advantages(sequence=np.zeros(0, dtype=np.float64))  # whole completions or tokens: there are none
     require(evidence, row.needs, name)
     if evidence.kl_beta and not row.takes_token_kl:
         evidence = replace(evidence, reward=penalised_reward(evidence), kl_beta=0.0)

@@ -24,7 +24,7 @@ class Evidence:
     scores: NDArray[np.float64] | None = None  # [N, R] of each reward; NaN: missing
     weights: Sequence[float] | None = None  # R
     kl: Column | None = None  # log pi_old - log pi_ref at each token, in nats
-    kl_beta: float = 0.0  # penalty in the reward
+    kl_beta: float | int = 0.0  # penalty in the reward
     values: Sequence[NDArray[np.floating]] | None = None  # of the critic, at the rollout
     steps: Sequence[Steps] | None = None  # of process supervision
     token_rewards: Column | None = None  # None: the reward at the last token, less the KL penalty

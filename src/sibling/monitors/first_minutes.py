@@ -1,8 +1,8 @@
 """First-minutes diagnosis: the ways a run can be wasted that show before it or in its first steps.
 
-Covers: rewards that refuse their own references, one prompt a step, rewards that are all equal, dead
-groups by cause, truncation, completions that never end, failing rewards, the gap between sampler and
-learner, importance ratios that are not 1 at first, a policy without entropy left.
+Covers: rewards that refuse their own references, one prompt a step, settings that seldom go together, rewards
+that are all equal, dead groups by cause, truncation, completions that never end, failing rewards, the gap
+between sampler and learner, importance ratios that are not 1 at first, a policy without entropy left.
 Leaves out: slow failures (reward hacking, length bias, drift), which take many steps to tell from noise.
 
 Every function is pure. The bounds are constants here, each with its reason; how often a finding is told,
@@ -11,7 +11,7 @@ and for how many steps in a row it must hold first, is `watch`'s concern.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from sibling.monitors.finding import Finding, Severity
@@ -80,6 +80,14 @@ def one_prompt(prompts_per_step: int) -> list[Finding]:
             "Each step has one prompt only, so a step whose group is dead learns nothing and gradients are noisy.",
             "Set sampling.prompts_per_step to 8 or more, with a smaller sampling.group_size if that is too slow.",
         )
+    ]
+
+
+def unusual(rules: Iterable[tuple[str, str, str]]) -> list[Finding]:
+    """Combinations of settings that are legal and unusual: (name, reason, what to do) of each."""
+    return [
+        Finding("unusual_combination", "warning", None, f"Unusual: {name}; {reason}.", f"{do[0].upper()}{do[1:]}.")
+        for name, reason, do in rules
     ]
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sibling.canonical import file_digest
+from sibling.config import holding
 from sibling.errors import RequestError, RunError
 from sibling.models.precision import ComputeDtype
 from sibling.monitors.finding import Finding
-from sibling.monitors.first_minutes import one_prompt, references
+from sibling.monitors.first_minutes import one_prompt, references, unusual
 from sibling.pipeline.directory import RunDirectory
 from sibling.pipeline.parts import Parts
 from sibling.record.environment import environment_manifest
@@ -118,6 +119,7 @@ def first_findings(parts: Parts) -> list[Finding]:
         *references({n: c for n, c in check.items() if n not in lenient}, policy),
         *references({n: c for n, c in check.items() if n in lenient}, "warn"),
         *one_prompt(parts.recipe.sampling.prompts_per_step),
+        *unusual((r.name, r.reason, r.do) for r in holding(parts.recipe) if r.severity == "warn"),
     ]
     for finding in found:
         if finding.severity == "error":

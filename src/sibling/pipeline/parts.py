@@ -12,8 +12,9 @@ import torch
 
 from sibling.batch import Completion, Prompt, Status
 from sibling.canonical import digest
-from sibling.config import GaeAdvantage, LuffyObjective, Recipe
+from sibling.config import GaeAdvantage, LearnedReward, LuffyObjective, Recipe
 from sibling.errors import TaskError
+from sibling.learner.reward_model import RewardModel
 from sibling.learner.state import LearnerState
 from sibling.learner.step import LearnerStep, aggregation_of
 from sibling.maths.estimators import ESTIMATORS
@@ -237,6 +238,16 @@ def build(recipe: Recipe, *, base: Path, compute_dtype: ComputeDtype | None = No
         seed=recipe.seed,
     )
     state.publish()
+    learned = next((r for r in recipe.rewards if isinstance(r, LearnedReward)), None)
+    if learned is not None:
+        state.reward_model = RewardModel(
+            loaded.model,
+            learning_rate=learned.learning_rate,
+            batch_size=learned.batch_size,
+            token_budget=learner.micro_batch_tokens,
+            gradient_checkpointing=learner.gradient_checkpointing,
+            compute_dtype=dtype,
+        )
     parts = Parts(
         recipe=recipe,
         loaded=loaded,

@@ -25,6 +25,7 @@ from sibling.pipeline import measure
 from sibling.pipeline.binding import bind, first_findings, open_run, recorded_dtype, require_same
 from sibling.pipeline.directory import RunDirectory
 from sibling.pipeline.evaluating import compare_with_before, record_evaluation, run_evaluation
+from sibling.pipeline.fitting import reward_fitting
 from sibling.pipeline.measure import Clock
 from sibling.pipeline.observer import Observer, Shielded
 from sibling.pipeline.parts import Parts, build
@@ -110,6 +111,7 @@ class Run:
         self.writer, self.run_id, self.watcher, self.stop = writer, run_id, watcher, stop
         self.watch = Watch(step_detectors(parts.compute_dtype))
         self.checkpoints = Checkpoints(parts, directory, self.write)
+        self.fitting = reward_fitting(parts, directory)
         self.done = 0  # steps applied
         self.policy = self.policy_before = parts.state.digest()
         self.evaluated_before = False
@@ -145,7 +147,7 @@ class Run:
             if accuracy is not None:
                 learned["held_out_accuracy"] = accuracy
             self.record_update(measure.step_stats(step, rollout, learned, clock.seconds()))
-            self.refresh_reference(step)
+            self.follow(step)
             self.watcher.tell("step", self.stats, self.recipe.steps, *measure.group_of_the_moment(rollout))
             if evaluation:
                 self.record_evaluation(evaluation)
@@ -170,7 +172,10 @@ class Run:
         def grade(*aligned: Any) -> Any:
             self.watcher.tell("phase", "score", f"step {step}")
             with clock.timing("rewards"):
-                return parts.grader.grade(*aligned)
+                if self.fitting is None:
+                    return parts.grader.grade(*aligned)
+                with parts.grader.attached(self.fitting.probabilities):
+                    return parts.grader.grade(*aligned)
 
         return collect(
             lambda index: parts.task_at(step, index),
@@ -214,14 +219,17 @@ class Run:
             self.policy = self.parts.state.digest()
         return learned
 
-    def refresh_reference(self, step: int) -> None:
-        """Let the reference follow the policy, if the recipe says so and the step is due."""
+    def follow(self, step: int) -> None:
+        """Let what follows the policy follow it, where it is due: the reference, and a learned reward."""
         reference = self.parts.state.kept_reference
         if reference is not None and reference.after_step(step):
-            self.write(
-                "reference.updated",
-                {"step": step, "policy_digest": self.policy, "reference_digest": reference.digest()},
-            )
+            digests = {"policy_digest": self.policy, "reference_digest": reference.digest()}
+            self.write("reference.updated", {"step": step, **digests})
+        if self.fitting is not None:
+            self.watcher.tell("phase", "fit", f"step {step}")
+            fitted = self.fitting.after_step(step)
+            if fitted is not None:
+                self.write("reward.fitted", fitted)
 
     def evaluate_if_due(self, step: int, clock: Clock) -> tuple[dict[str, Any], float] | None:
         """Greedy evaluation every so many steps; the last step has its full evaluation in `finish`."""

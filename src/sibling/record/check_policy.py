@@ -17,7 +17,14 @@ from typing import Any
 from sibling.record.audit import Audit, line_of, shown
 from sibling.record.events import Event
 
-_REPLAYED = ("rollout.batch", "update.applied", "checkpoint.saved", "eval.completed", "reference.updated")
+_REPLAYED = (
+    "rollout.batch",
+    "update.applied",
+    "reference.updated",
+    "reward.fitted",
+    "checkpoint.saved",
+    "eval.completed",
+)
 
 
 def check_policy(audit: Audit) -> None:

@@ -96,7 +96,9 @@ def _rules(audit: Audit, weights: Sequence[float] | None) -> Rules | None:
         )
         return None
     masked = audit.setting("filters", "mask_truncated") is True
-    return Rules(estimator.name, {n: numbers[n] for n in estimator.numbers}, masked, tuple(weights or ()))
+    # Canonical JSON writes 1.0 as 1: a number is what the estimator's default is.
+    own = {n: float(numbers[n]) if isinstance(d, float) else numbers[n] for n, d in estimator.numbers.items()}
+    return Rules(estimator.name, own, masked, tuple(weights or ()))
 
 
 def _rows(audit: Audit, event: Event, names: Sequence[str], weights: Sequence[float] | None) -> list[RowMap] | None:
@@ -239,7 +241,7 @@ def _check_advantages(
 ) -> None:
     if rules is None:
         return
-    wanted = advantages(rows, rules, event.body["kl_beta"])
+    wanted = advantages(rows, rules, float(event.body["kl_beta"]))
     if wanted is None:
         _report(audit, event, "ADV", ["no advantages can be computed from the rewards and token columns of the rows"])
         return

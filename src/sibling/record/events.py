@@ -152,6 +152,7 @@ BODIES: Mapping[str, Check] = MappingProxyType(
             optimizer_updates=whole,
             wall=_map,
         ),
+        "reward.fitted": record(step=whole, fits=list_of(_map), reward_model_digest=digest),
         "reference.updated": record(step=whole, policy_digest=digest, reference_digest=digest),
         "checkpoint.saved": record(
             step=whole, path=text, files=_files, digest=digest, policy_digest=digest, held_out_accuracy=optional(number)
@@ -178,6 +179,7 @@ STEP_SCOPED = frozenset(
         "rollout.batch",
         "update.applied",
         "reference.updated",
+        "reward.fitted",
         "checkpoint.saved",
         "checkpoint.deleted",
         "model.exported",

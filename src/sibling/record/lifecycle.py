@@ -49,7 +49,7 @@ TRANSITIONS: Mapping[State, Mapping[str, State]] = MappingProxyType(
         State.loading: {**_stay(State.loading, *_setup, *_between_steps), "rollout.batch": State.sampled, **_ends},
         State.sampled: {**_stay(State.sampled, "diagnosis.noted"), "update.applied": State.updated, **_ends},
         State.updated: {
-            **_stay(State.updated, "reference.updated", *_between_steps),
+            **_stay(State.updated, "reference.updated", "reward.fitted", *_between_steps),
             "rollout.batch": State.sampled,
             **_ends,
         },
@@ -121,6 +121,7 @@ GUARDS: Mapping[str, Guard] = MappingProxyType(
         "rollout.batch": _next_step,
         "update.applied": _sampled_step,
         "reference.updated": _applied_step,
+        "reward.fitted": _applied_step,
         "checkpoint.saved": _applied_step,
         "checkpoint.deleted": _saved_step,
         "eval.completed": _applied_step,

@@ -131,7 +131,7 @@ def _evidence(
         reward=np.array([_score(r) for r in rows], dtype=np.float64),
         group=group,
         mask=masks,
-        scores=np.array(scores, dtype=np.float64).reshape(len(rows), -1),
+        scores=np.array(scores, dtype=np.float64).reshape(len(rows), len(rules.weights)),
         weights=rules.weights,
         kl=_column(rows, "kl"),
         kl_beta=kl_beta,

@@ -58,6 +58,9 @@ CHARTS: tuple[Chart, ...] = (
         share=True,
         floor=0.0,
     ),
+    Chart("Critic", "share", [Curve("explained_variance", "explained variance", "c3")], ceiling=1.0),
+    Chart("Value loss", "score^2", [Curve("value_loss", "loss", "c4")], floor=0.0),
+    Chart("Sampler correction", "weight", [Curve("sampler_weight_mean", "mean weight", "c2")]),
     Chart("Gradient norm", "before clipping", [Curve("grad_norm", "norm", "c5")], floor=0.0),
     Chart("Learning rate", "1/step", [Curve("learning_rate", "rate", "c6")], floor=0.0, smoothed=False),
     Chart(
