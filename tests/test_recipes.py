@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sibling.config import Recipe, load_recipe
+from sibling.config import Recipe, load_recipe, warnings
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -40,10 +40,14 @@ def test_the_demo_is_the_embedded_model_on_largest_number() -> None:
     assert demo.objective.kl.beta == 0
 
 
-def test_the_recipes_together_show_every_objective_and_both_ways_to_finetune() -> None:
+def test_the_recipes_together_show_three_objectives_and_both_ways_to_finetune() -> None:
     recipes = [load_recipe(p) for p in RECIPES]
     assert {r.objective.type for r in recipes} == {"grpo", "dr_grpo", "dapo"}
     assert {r.learner.finetune.type for r in recipes} == {"full", "lora"}
+
+
+def test_no_recipe_that_ships_is_unusual() -> None:
+    assert {p.stem: warnings(load_recipe(p)) for p in RECIPES} == {p.stem: [] for p in RECIPES}
 
 
 def test_the_data_of_the_json_lines_recipe_is_beside_it() -> None:

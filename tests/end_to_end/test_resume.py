@@ -21,16 +21,87 @@ from sibling.record.reader import read_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-KILLS = 20
-"""Kills at random instants for each variant."""
+
+@dataclass(frozen=True)
+class Variant:
+    """Overrides of the recipe, how often its runs are killed, and what its uninterrupted run must show."""
+
+    overrides: tuple[str, ...]
+    kills: int  # at random instants
+    every: int  # it is killed before every so-manieth kind of file operation, and before those of `told`
+    fates: frozenset[str]  # of completions, that must occur
+    told: tuple[str, ...] = ()  # file operations of its own
+    vary: tuple[str, ...] = ()  # statistics that must take more than two values: what they stand for is at work
+    kept: tuple[str, ...] = ()  # files of each checkpoint that others lack
+
+
+FAILED = frozenset({"reward_error", "reward_abstain"})
 
 VARIANTS = {
-    "full": [],
-    "lora": [
-        "learner.finetune.type=lora",
-        "filters.dynamic_sampling.enabled=true",
-        "learner.optimizer.learning_rate=1e-2",
-    ],
+    "full": Variant((), kills=20, every=1, fates=FAILED | {"dead_group"}),
+    "lora": Variant(
+        (
+            "learner.finetune.type=lora",
+            "filters.dynamic_sampling.enabled=true",
+            "learner.optimizer.learning_rate=1e-2",
+        ),
+        kills=20,
+        every=3,  # it differs from a full fine-tune in no file operation
+        fates=FAILED | {"refilled"},
+    ),
+    # A critic with its own optimizer, its clip at work; token advantages; beta and the entropy bonus follow targets.
+    "ppo": Variant(
+        (
+            "objective.type=ppo",
+            "objective.kl.beta=0.02",
+            "objective.kl.adaptive.target=0.01",
+            "objective.kl.adaptive.horizon=100",
+            "objective.advantage.critic.learning_rate=3e-3",
+            "objective.advantage.critic.value_clip=0.05",
+            "objective.entropy_bonus.coefficient=0.01",
+            "objective.entropy_bonus.target=5.15",
+            "learner.passes=2",
+        ),
+        kills=6,
+        every=25,
+        fates=FAILED,
+        vary=("kl_beta", "entropy_coefficient", "value_clip_share", "value_loss", "explained_variance", "kl"),
+        kept=("critic.safetensors", "critic_optimizer.safetensors"),
+    ),
+    # Tokens are picked at random by (seed, step, update); the reference changes between checkpoints too.
+    "refreshed": Variant(
+        (
+            "objective.type=clip_cov",
+            "objective.share=0.05",
+            "objective.score_low=0.001",
+            "objective.kl.beta=0.05",
+            "objective.kl.reference.type=refresh",
+            "objective.kl.reference.every=2",
+            "learner.passes=2",
+        ),
+        kills=6,
+        every=25,
+        fates=FAILED | {"dead_group"},
+        told=("half reference.updated", "whole reference.updated"),
+        vary=("selected_share", "kl"),
+        kept=("reference.safetensors",),
+    ),
+    "averaged": Variant(
+        (
+            "objective.type=grpo",
+            "objective.kl.beta=0.05",
+            "objective.kl.reference.type=ema",
+            "objective.kl.reference.decay=0.7",
+            "learner.finetune.type=lora",
+            "learner.optimizer.learning_rate=1e-2",
+        ),
+        kills=6,
+        every=25,
+        fates=FAILED | {"dead_group"},
+        told=("half reference.updated", "whole reference.updated"),
+        vary=("kl",),
+        kept=("reference.safetensors",),
+    ),
 }
 
 
@@ -41,7 +112,7 @@ class Lab:
     runner: Runner
     folder: Path
     recipe: Path
-    overrides: list[str]
+    variant: Variant
     wanted: Facts
     operations: list[str]  # every kind of file operation, in the order of the uninterrupted run
     seconds: float  # what the uninterrupted run took
@@ -54,7 +125,7 @@ class Lab:
     def arguments(self, run: Path) -> list[object]:
         """The command line that begins the run, or goes on with it once it has recorded anything."""
         if last_event(run) in ("(no log)", "(empty log)"):
-            return ["train", self.recipe, "run_dir=run", *self.overrides]
+            return ["train", self.recipe, "run_dir=run", *self.variant.overrides]
         return ["resume", "run"]
 
     def finish(self, run: Path) -> None:
@@ -75,18 +146,18 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 @pytest.fixture(scope="module", params=VARIANTS)
 def lab(request: pytest.FixtureRequest, runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     folder = tmp_path_factory.mktemp(request.param)
-    recipe, overrides = write_recipe(folder / "recipe"), VARIANTS[request.param]
+    recipe, variant = write_recipe(folder / "recipe"), VARIANTS[request.param]
     (folder / "whole").mkdir()
     run, operations = folder / "whole" / "run", folder / "operations"
     began = time.monotonic()
     ended = runner.run(
-        *("train", recipe, "run_dir=run", *overrides), cwd=run.parent, watched="run", operations=str(operations)
+        *("train", recipe, "run_dir=run", *variant.overrides), cwd=run.parent, watched="run", operations=str(operations)
     )
     assert ended.code == 0, ended.err
     seconds = time.monotonic() - began
     assert_verified(run)
     kinds = list(dict.fromkeys(operations.read_text().splitlines()))
-    return Lab(runner, folder, recipe, overrides, facts(run), kinds, seconds)
+    return Lab(runner, folder, recipe, variant, facts(run), kinds, seconds)
 
 
 def test_the_uninterrupted_run_has_everything_that_could_go_wrong(lab: Lab):
@@ -97,21 +168,25 @@ def test_the_uninterrupted_run_has_everything_that_could_go_wrong(lab: Lab):
     for type_, body in lab.wanted.events:
         if type_ == "rollout.batch":
             fates.update(body["counts"]["rejected"])
-    dead = "refilled" if "filters.dynamic_sampling.enabled=true" in lab.overrides else "dead_group"
-    assert {dead, "reward_error", "reward_abstain"} <= set(fates)
+    assert lab.variant.fates <= set(fates)
     updates = [body["policy_digest_after"] for type_, body in lab.wanted.events if type_ == "update.applied"]
     assert len(set(updates)) == 12
+    stats = [body["stats"] for type_, body in lab.wanted.events if type_ == "update.applied"]
+    for name in lab.variant.vary:
+        assert len({s[name] for s in stats if name in s}) > 2, name
+    for folder in {name.rpartition("/")[0] for name in lab.wanted.checkpoints}:
+        assert {f"{folder}/{name}" for name in lab.variant.kept} <= set(lab.wanted.checkpoints)
 
 
 def test_resume_after_sigkill_at_random_instants(lab: Lab, capsys: pytest.CaptureFixture[str]):
     """Instants are spread evenly over the life of a process: loading, evaluation, steps, checkpoints, export."""
     chance, life = random.Random(20), lab.seconds
     hits, segments, began = Counter[str](), [], time.monotonic()
-    while hits.total() < KILLS:
+    while hits.total() < lab.variant.kills:
         run = lab.place(f"random-{len(segments)}")
         while last_event(run) != "run.closed":
             before = _log(run)
-            delay = chance.uniform(0, life) if hits.total() < KILLS else None
+            delay = chance.uniform(0, life) if hits.total() < lab.variant.kills else None
             ended = _sit(lab, run, delay)
             assert _log(run).startswith(_complete(before)), "the log was changed, not appended to"
             if ended.code == -9:
@@ -129,7 +204,8 @@ def test_resume_after_sigkill_before_every_kind_of_file_operation(lab: Lab, caps
     """Half an event, a checkpoint half written, a sample file without its event, a deletion told but not done."""
     began, runs, kills = time.monotonic(), 0, 0
     assert len(lab.operations) > 70
-    waiting = list(lab.operations) if lab.overrides == [] else lab.operations[::3]  # they differ in no file operation
+    assert set(lab.variant.told) <= set(lab.operations)
+    waiting = [o for n, o in enumerate(lab.operations) if n % lab.variant.every == 0 or o in lab.variant.told]
     while waiting:
         runs += 1
         run = lab.place(f"operations-{runs}")

@@ -132,7 +132,7 @@ def test_the_exported_model_is_the_policy(bench: Bench, recipe: Path):
     run = bench.train(recipe, "steps=4", "checkpoints.every=1")
     exported = read_log(run).of("model.exported")[0].body
     loaded = load_policy(DirectoryModel(path="model"), base=run)
-    state = LearnerState(loaded.model, Learner(finetune=FullFinetune()), needs_reference=False, total_updates=1, seed=0)
+    state = LearnerState(loaded.model, Learner(finetune=FullFinetune()), total_updates=1, seed=0)
     assert state.digest() == exported["policy_digest"]
     assert exported["policy_digest"] != read_log(run).rollouts()[0].body["policy_digest"]
     assert "quantization_config" not in json.loads((run / "model" / "config.json").read_text())

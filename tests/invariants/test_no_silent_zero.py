@@ -22,14 +22,16 @@ def missing(row):
 def by_hand(rewards, objective):
     reward = np.array(rewards, dtype=np.float64)
     return group_advantages(
-        reward, np.zeros(len(reward), int), scale=objective.scale, ddof=objective.ddof, eps=objective.epsilon_std
+        reward, np.zeros(len(reward), int), **objective.advantage.model_dump(exclude={"type"})
     ).tolist()
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     marks=st.lists(st.sampled_from("01h-?!"), min_size=2, max_size=8),
-    objective=st.sampled_from([DapoObjective(), GrpoObjective(ddof=0), GrpoObjective(scale="none")]),
+    objective=st.sampled_from(
+        [DapoObjective(), GrpoObjective(advantage={"ddof": 0}), GrpoObjective(advantage={"scale": "none"})]
+    ),
     action=st.sampled_from(["drop_sample", "drop_group"]),
 )
 def test_a_missing_score_is_out_of_every_statistic(marks, objective, action):

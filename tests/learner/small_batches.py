@@ -114,7 +114,7 @@ def learner(
     state = LearnerState(
         plain_model() if model is None else model,
         config or Learner(),
-        needs_reference=objective.kl.beta > 0,
+        kl=objective.kl,
         total_updates=total_updates,
         seed=0,
     )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sibling.batch import Completion, Prompt, Row, Status, Verdict
-from sibling.config import DapoObjective, DynamicSampling, FailurePolicy, Filters
+from sibling.config import DapoObjective, DynamicSampling, FailurePolicy, Filters, ObjectiveConfig
+from sibling.rollout.assemble import Estimate
 from sibling.rollout.collect import Rollout, collect
 from sibling.rollout.engine import GroupRequest, SamplingParams
 from sibling.rollout.scripted import ScriptedEngine
@@ -46,6 +47,11 @@ def grade(rewards: int) -> Callable[[Sequence[Task], Sequence[Completion]], list
     return lambda tasks, completions: [tuple(VERDICTS[c.text[r]] for r in range(rewards)) for c in completions]
 
 
+def estimate_of(objective: ObjectiveConfig) -> Estimate:
+    """How the objective's advantages are made, of rewards alone."""
+    return Estimate(objective.advantage.type, objective.advantage.model_dump(exclude={"type", "critic"}))
+
+
 def roll(script: Script | Sequence[str], *, siblings: int | None = None, dynamic: int = 0, **options: Any) -> Rollout:
     """Collect one step from `script`, or from rows of space-separated siblings, one string a prompt.
 
@@ -77,7 +83,7 @@ def roll(script: Script | Sequence[str], *, siblings: int | None = None, dynamic
             mask_truncated=options.pop("mask_truncated", False),
         ),
         policy=FailurePolicy(**options.pop("policy", {})),
-        objective=options.pop("objective", DapoObjective()),
+        estimate=estimate_of(options.pop("objective", DapoObjective())),
         **options,
     )
 

@@ -14,7 +14,17 @@ from small_batches import (
 )
 
 from sibling.batch import Batch
-from sibling.config import DapoObjective, DrGrpoObjective, GrpoObjective, Kl, Learner, LoraFinetune, Optimizer, Sampling
+from sibling.config import (
+    DapoObjective,
+    DrGrpoObjective,
+    GroupAdvantage,
+    GrpoObjective,
+    Kl,
+    Learner,
+    LoraFinetune,
+    Optimizer,
+    Sampling,
+)
 from sibling.errors import NonFiniteError, RunError
 from sibling.learner.step import aggregation_of
 
@@ -223,7 +233,7 @@ def test_must_fail_the_comparison_sees_another_clip():
         ({"log_ratio_clamp": 0.01}, True),
         ({"kl": Kl(beta=0.2, estimator="k2")}, True),
         ({"clip_high": 5.0}, True),
-        ({"epsilon_std": 0.5}, False),  # part of the advantages, which come with the batch
+        ({"advantage": GroupAdvantage(scale="none")}, False),  # part of the advantages, which come with the batch
     ],
     ids=str,
 )
@@ -382,5 +392,5 @@ def test_an_empty_batch_is_no_update():
     empty = Batch((), np.array([], np.int64), (), (), (), np.array([]), np.array([], bool))
     step = learner(GrpoObjective(kl=Kl(beta=0.1)))
     before = step.state.digest()
-    assert step(empty) == {"updates": 0.0, "trained_tokens": 0.0}
+    assert step(empty) == {"updates": 0.0, "trained_tokens": 0.0, "kl_beta": 0.1}
     assert step.state.updates == 0 and step.state.digest() == before

@@ -158,6 +158,7 @@ class Run:
             "counts": counts,
             "rewards": verdict_counts(rows),
             "sampling": {"temperature": 1.0},
+            "kl_beta": 0.0,
             "wall": {"seconds": 0.5},
         }
 

@@ -18,6 +18,7 @@ from sibling.record.samples import SCHEMA, counts, read_samples, sample_metadata
 COLUMNS = [
     *("step", "prompt", "round", "sibling", "task_id", "prompt_text", "prompt_ids", "reference", "text", "token_ids"),
     *("sampler_logprobs", "finish", "length", "status", "score", "reason", "reward", "advantage", "fate", "trained"),
+    *("advantages", "kl", "values", "step_ends", "step_scores"),
 ]
 
 

@@ -223,13 +223,13 @@ def test_an_edited_resolved_json(run: Path) -> None:
 
 def test_an_edited_resolved_json_whose_file_digest_was_fixed(run: Path) -> None:
     resolved = json.loads((run / "resolved.json").read_bytes())
-    resolved["objective"]["ddof"] = 0
+    resolved["objective"]["advantage"]["ddof"] = 0
     (run / "resolved.json").write_bytes(canonical_json(resolved))
     edit(run, "run.opened", lambda body: body.update(resolved_sha256=file_digest(run / "resolved.json")))
     report = verify_run(run)
     assert errors(report) == {"ARTIFACT"}
     assert any("recipe digest" in f.sentence for f in report.findings)
-    assert any("objective.ddof" in f.sentence for f in report.findings)
+    assert any("objective.advantage" in f.sentence for f in report.findings)
 
 
 @pytest.mark.parametrize(
@@ -413,13 +413,13 @@ def test_other_weights_than_were_bound(run: Path) -> None:
 
 
 def test_another_objective_gives_other_advantages(run: Path) -> None:
-    edit(run, "run.opened", lambda body: body["objective"].update(scale="none"))
+    edit(run, "run.opened", lambda body: body["objective"]["advantage"].update(scale="none"))
     assert found(run) == {"ADV", "ARTIFACT"}  # ARTIFACT: resolved.json says otherwise
 
 
 def test_an_objective_that_says_too_little(run: Path) -> None:
-    edit(run, "run.opened", lambda body: body["objective"].pop("epsilon_std"))
-    assert found(run) == {"FIELD"}
+    edit(run, "run.opened", lambda body: body["objective"]["advantage"].pop("eps"))
+    assert found(run) == {"FIELD", "ARTIFACT"}
 
 
 def test_a_false_mean_in_the_event(run: Path) -> None:

@@ -289,6 +289,7 @@ def _step(writer: RecordWriter, folder: Path, step: int, what: Recorded) -> None
             "counts": counts,
             "rewards": dict.fromkeys(what.rewards, verdicts),
             "sampling": {},
+            "kl_beta": 0.0,
             "wall": {"seconds_sampling": 1.0},
         },
     )

@@ -5,7 +5,7 @@ import pytest
 from small_rollouts import EOS, LONG, VERDICTS, encode, fates, group, prompt_at, roll
 
 from sibling.batch import Fate, Finish
-from sibling.config import DrGrpoObjective, GrpoObjective
+from sibling.config import DrGrpoObjective, GroupAdvantage, GrpoObjective
 from sibling.errors import RewardError
 from sibling.maths.advantages import group_advantages
 
@@ -55,12 +55,16 @@ def test_groups_that_leave_the_batch_are_renumbered():
 
 @pytest.mark.parametrize(
     ("objective", "scale"),
-    [(GrpoObjective(scale="batch"), "batch"), (DrGrpoObjective(), "none"), (GrpoObjective(ddof=0), "group")],
+    [
+        (GrpoObjective(advantage=GroupAdvantage(scale="batch")), "batch"),
+        (DrGrpoObjective(), "none"),
+        (GrpoObjective(advantage=GroupAdvantage(ddof=0)), "group"),
+    ],
 )
 def test_advantages_follow_the_objective(objective, scale):
     rollout = roll(["1 0 h 0", "1 1 0 1", "h h h h"], objective=objective)
     reward = np.array([r.reward for r in rollout.rows])
-    wanted = group_advantages(reward, np.repeat([0, 1, 2], 4), scale=scale, ddof=objective.ddof, eps=1e-4)
+    wanted = group_advantages(reward, np.repeat([0, 1, 2], 4), scale=scale, ddof=objective.advantage.ddof, eps=1e-4)
     assert [r.advantage for r in rollout.rows] == wanted.tolist()
 
 

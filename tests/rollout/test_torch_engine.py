@@ -372,7 +372,7 @@ class Casts(TorchDispatchMode):
 @pytest.mark.parametrize("finetune", [FullFinetune(), LoraFinetune(rank=4)], ids=lambda f: f.type)
 def test_bfloat16_casts_each_weight_once_a_generation(finetune):
     """Autocast caches its copies of weights that ask for a gradient, and of no others."""
-    state = LearnerState(plain_model(), Learner(finetune=finetune), needs_reference=False, total_updates=1, seed=0)
+    state = LearnerState(plain_model(), Learner(finetune=finetune), total_updates=1, seed=0)
     engine = TorchEngine(state.sampling_model, tokenizer(), (), compute_dtype="bfloat16")
     with Casts() as casts:
         generate(engine, max_tokens=5)

@@ -131,6 +131,7 @@ class ReinforcePpBaselineAdvantage(_Whitened):
     """Reward less the group's mean as the last token's reward, discounted, whitened over the batch."""
 
     type: Literal["reinforce_pp_baseline"] = "reinforce_pp_baseline"
+    ddof: Literal[0, 1] = Field(1, description="the variance divides by n - ddof")
     gamma: float = Field(1.0, gt=0, le=1, description="discount a token")
 
 
@@ -146,6 +147,7 @@ class GaeAdvantage(_Whitened):
     """Generalised advantage estimation (1506.02438) with a learned critic."""
 
     type: Literal["gae"] = "gae"
+    ddof: Literal[0, 1] = Field(1, description="the variance divides by n - ddof")
     gamma: float = Field(1.0, gt=0, le=1, description="discount a token")
     lam: float = Field(0.95, ge=0, le=1)
     critic: Critic = Critic()
@@ -396,7 +398,7 @@ class ReinforcePpBaselineObjective(_DualClipped):
     """REINFORCE++ with the group mean as baseline (2501.03262, appendix)."""
 
     type: Literal["reinforce_pp_baseline"] = "reinforce_pp_baseline"
-    advantage: AdvantageConfig = ReinforcePpBaselineAdvantage(ddof=1)
+    advantage: AdvantageConfig = ReinforcePpBaselineAdvantage()
     aggregation: Aggregation = "token_mean"
 
 
@@ -404,7 +406,7 @@ class PpoObjective(_DualClipped):
     """PPO (1707.06347) with a learned critic: GAE, clip, value clip, KL in the reward."""
 
     type: Literal["ppo"] = "ppo"
-    advantage: AdvantageConfig = GaeAdvantage(ddof=1)
+    advantage: AdvantageConfig = GaeAdvantage()
     aggregation: Aggregation = "token_mean"
     kl: Kl = Kl(placement="reward")
 

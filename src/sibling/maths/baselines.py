@@ -34,8 +34,8 @@ def leave_one_out(reward: Rewards, group: Groups) -> Rewards:
 def reinforce(reward: Rewards, group: Groups) -> Rewards:
     """REINFORCE (Williams, 1992) without a baseline: A_i = R_i.
 
-    Equal rewards carry signal here. A group of one completion is what it is; a group of several of which fewer than
-    two have a score is left out, as everywhere.
+    Equal rewards carry signal here. A completion alone in its group keeps its reward (a run with G = 1, or whose other
+    siblings were dropped before); a group of several of which fewer than two have a score is left out, as everywhere.
     """
     advantage = _zeros(reward, group)
     size = np.bincount(group) if len(group) else np.zeros(0, dtype=np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sibling.errors import RunError
+from sibling.maths.groups import check_columns
 from sibling.maths.returns import Steps
 
 Column = Sequence[NDArray[np.float64]]
@@ -49,6 +50,7 @@ class Advantages:
 
 def require(evidence: Evidence, needs: Sequence[str], who: str) -> None:
     """Raise `RunError` unless the fields in `needs` are there, all columns have N entries, and tokens are finite."""
+    check_columns(evidence.reward, evidence.group)
     n = len(evidence.reward)
     needed = (*needs, *(("kl",) if evidence.kl_beta else ()))
     missing = [field for field in needed if getattr(evidence, field) is None]

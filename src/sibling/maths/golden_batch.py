@@ -158,7 +158,7 @@ def whole_batch(case: Case, dtype: torch.dtype) -> Batch:
         columns={
             f: column(sequences, f, masks)
             for f in ("logp_new", "logp_old", "logp_ref", "logp_sampler")
-            if _has(sequences, f)
+            if _has(sequences, f, some=f == "logp_sampler")
         },
         selected=None,
         entropy_keep=None,

@@ -126,9 +126,10 @@ def _weight(recipe: Recipe) -> str:
     if "N" in WEIGHTS[mode]:
         counted = "with" if objective.count_masked_sequences else "without"
         text += f", N the completions of the update, {counted} those that have no token in the loss"
-    return (
-        text + ". Counts are of the whole minibatch, groups with advantage 0 included, before the first backward pass"
-    )
+    whole = "Counts are of the whole minibatch, groups with advantage 0 included"
+    if recipe.filters.dynamic_sampling.enabled:
+        whole += ", apart from groups that dynamic sampling replaced"
+    return f"{text}. {whole}, before the first backward pass"
 
 
 def _mask(recipe: Recipe) -> str:

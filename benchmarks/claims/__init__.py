@@ -1,0 +1,1 @@
+"""What papers say of GRPO and its relatives, measured again on policies small enough for two cores."""

@@ -1,0 +1,145 @@
+"""Claim: Raising the upper clip bound alone (clip-higher, 0.28 in place of 0.2) keeps the policy's entropy up, because
+the symmetric bound holds back tokens of small probability.
+
+Source: DAPO, [2503.14476](https://arxiv.org/abs/2503.14476), section 3.1 and figure 2.
+
+Design: A completion is three letters out of twelve; each letter has a value that depends on the prompt, and the
+completion is right with a probability that is the product of the three. Two tasks. Rare: one letter, which the
+untrained policy writes two times in three, is worth 0.5, and four rare ones are worth 1: the policy can settle for
+the common letter or find the rare ones. Even: six letters are worth 1, the others 0, and the untrained policy prefers
+none. The objective is DAPO's token mean with group std, four passes of four updates over each rollout, lower bound
+0.2; only the upper bound differs: 0.2, 0.28 (the paper's) and 0.5. Entropy is the policy's own, exact over the
+vocabulary, averaged over tokens. As entropy falls while reward rises, it is read where the running mean of the reward
+over three rollouts first reaches 0.8 (or after the last rollout of a run that never gets there).
+
+Expected: In the rare task, 0.28 reaches the reward in fewer rollouts and with more entropy left than 0.2, and 0.5
+more so. In the even task the upper bound holds back every letter alike, so that a wider one only makes steps longer:
+entropy at equal reward is not higher, rather lower.
+
+Rule: Reproduced on a task if the interval of the paired difference in entropy at equal reward, 0.28 less 0.2, is
+above 0; a separate statement asks the same of 0.5 less 0.2. That 0.28 finds the rare letters sooner is reproduced if
+the interval of the paired ratio of rollouts to reach 0.8 is below 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from claims.claim import Claim, Judgement, Runs, Table, Values, column, mean_curve
+from claims.figure import Chart, Series
+from claims.harness import Learner, Policy, sample, smooth, streams
+from claims.intervals import difference, estimate, ratio, verdict
+from sibling.maths.estimators import Evidence, advantages
+
+LETTERS, PROMPTS, PLACES = 12, 4, 3
+SETTINGS: dict[str, Any] = {
+    "rollouts": 100,
+    "prompts": 16,
+    "siblings": 16,
+    "passes": 4,
+    "updates_a_pass": 4,
+    "learning_rate": 1e-3,
+    "width": 32,
+    "clip_low": 0.2,
+    "common_prior": 3.0,  # nats over each rare letter
+    "common_value": 0.5,
+    "reward": 0.8,
+    "window": 3,
+}
+BOUNDS = ("0.2", "0.28", "0.5")
+TASKS = ("rare", "even")
+ARMS = {f"{task}_{high}": f"{task} task, upper bound {high}" for task in TASKS for high in BOUNDS}
+
+
+def _values(task: str, generator: torch.Generator) -> torch.Tensor:
+    """[prompt, letter] -> factor of the chance to be right."""
+    value = torch.zeros(PROMPTS, LETTERS)
+    for i in range(PROMPTS):
+        others = 1 + torch.randperm(LETTERS - 1, generator=generator)
+        value[i, others[: 4 if task == "rare" else 5]] = 1.0
+        value[i, 0] = SETTINGS["common_value"] if task == "rare" else 1.0
+    return value
+
+
+def measure(arm: str, seed: int) -> Values:
+    """Reward and entropy of every rollout; the rollout at which the reward is reached, and the entropy there."""
+    task, high = arm.split("_")
+    prompt_stream, completion_stream, order = streams(seed)
+    value = _values(task, prompt_stream)
+    prior = torch.full((LETTERS + PROMPTS,), -30.0)  # the prompt's own tokens are never drawn
+    prior[:LETTERS] = 0.0
+    prior[0] = SETTINGS["common_prior"] if task == "rare" else 0.0
+    policy = Policy(LETTERS + PROMPTS, 1 + PLACES, width=SETTINGS["width"], prior=prior)
+    numbers = {"clip_low": SETTINGS["clip_low"], "clip_high": float(high)}
+    passes, parts = SETTINGS["passes"], SETTINGS["updates_a_pass"]
+    learner = Learner(policy, "dapo", SETTINGS["learning_rate"], None, None, passes, parts, numbers)
+    rewards, entropies, clipped = [], [], []
+    for _ in range(SETTINGS["rollouts"]):
+        prompt = torch.randint(PROMPTS, (SETTINGS["prompts"],), generator=prompt_stream)
+        rollout = sample(policy, LETTERS + prompt[:, None], SETTINGS["siblings"], PLACES, completion_stream)
+        chosen = value[prompt.repeat_interleave(SETTINGS["siblings"])].gather(1, rollout.completion)
+        chance = chosen.prod(dim=1)
+        right = (torch.rand(len(chance), generator=prompt_stream) < chance).double().numpy()
+        advantage = advantages("group", Evidence(right, rollout.group, list(rollout.mask.numpy()))).sequence
+        assert advantage is not None
+        updates = learner.update(rollout, advantage, order)
+        rewards.append(float(chance.mean()))
+        entropies.append(rollout.mean_entropy)
+        clipped.append(sum(float(p.clip_high) for p in updates) / (float(rollout.mask.sum()) * passes))
+    level, window = smooth(rewards, SETTINGS["window"]), SETTINGS["window"]
+    reached = level >= SETTINGS["reward"]
+    at = int(reached.argmax()) if bool(reached.any()) else len(rewards) - 1
+    return {
+        "rollouts": at + 1,
+        "reached": bool(reached.any()),
+        "entropy": float(smooth(entropies, window)[at]),
+        "clipped": float(sum(clipped[: at + 1]) / (at + 1)),
+        "rewards": rewards[::2],
+        "entropies": entropies[::2],
+    }
+
+
+def judge(runs: Runs) -> Judgement:
+    """The rule of the docstring."""
+    statements = []
+    for task in TASKS:
+        for high in BOUNDS[1:]:
+            gap = difference(column(runs, f"{task}_{high}", "entropy"), column(runs, f"{task}_0.2", "entropy"))
+            statements.append(
+                (
+                    f"{task.capitalize()} task: {high} leaves more entropy at equal reward than 0.2",
+                    f"difference {gap.text()} nats a token",
+                    verdict(gap, above=0.0),
+                )
+            )
+    sooner = ratio(column(runs, "rare_0.28", "rollouts"), column(runs, "rare_0.2", "rollouts"))
+    statements.append(
+        (
+            "Rare task: 0.28 reaches the reward in fewer rollouts than 0.2",
+            f"{sooner.text()} times as many",
+            verdict(sooner, below=1.0),
+        )
+    )
+    rows = [
+        [
+            ARMS[arm],
+            f"{sum(bool(v['reached']) for v in runs[arm])} of {len(runs[arm])}",
+            estimate(column(runs, arm, "rollouts")).text(0),
+            estimate(column(runs, arm, "entropy")).text(),
+            estimate([100 * c for c in column(runs, arm, "clipped")]).text(1),
+        ]
+        for arm in ARMS
+    ]
+    head = ["arm", "seeds that reach 0.8", "rollouts to 0.8", "entropy there", "clipped above until then, % of tokens"]
+    lines = [
+        Series(arm.replace("_", " "), mean_curve(runs, arm, "rewards"), mean_curve(runs, arm, "entropies"),
+               dashed=arm.startswith("even"))
+        for arm in ARMS
+    ]  # fmt: skip
+    chart = Chart("Entropy against reward, means over seeds", "reward", "entropy, nats a token", lines)
+    return Judgement(statements, [Table(head, rows)], {"claims-entropy": chart})
+
+
+CLAIM = Claim("entropy", "Clip-higher keeps entropy", __doc__ or "", SETTINGS, ARMS, measure, judge)

@@ -1,0 +1,15 @@
+import pytest
+
+from sibling.maths.elsewhere import NOTES
+from sibling.maths.objectives import OBJECTIVES
+
+
+def test_every_row_says_what_it_is_elsewhere():
+    assert set(NOTES) == set(OBJECTIVES)
+
+
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+@pytest.mark.parametrize("library", ["TRL", "verl"])
+def test_notes_are_sentences_and_name_the_libraries(name, library):
+    assert any(library in note for note in NOTES[name])
+    assert all(note.isascii() and note.endswith(".") and note == note.strip() for note in NOTES[name])
