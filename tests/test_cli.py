@@ -101,7 +101,11 @@ def test_help_and_version_need_no_torch() -> None:
         (["resume", "docs"], "no events.jsonl in it"),
         (["report", "nowhere"], "nowhere is not a run directory"),
         (["verify", "nowhere"], "nowhere is not a run directory"),
-        (["objectives", "dapoo"], "There is no objective of this name"),
+        (["objectives", "dapoo"], "Did you mean dapo?"),
+        (["objectives", "grpo", "--explain", "recipes/tiny.yaml"], "one thing at a time"),
+        (["objectives", "--explain", "nowhere.yaml"], "nowhere.yaml does not exist"),
+        (["objectives", "--from-trl", "nowhere.json"], "nowhere.json"),
+        (["objectives", "--from-verl", "README.md"], "README.md"),
         (["objectives", "check"], "check and one file"),
         (["objectives", "check", "nowhere.json"], "Cannot read nowhere.json"),
         (["objectives", "check", "README.md"], "Cannot read README.md as JSON"),
@@ -185,7 +189,7 @@ def test_a_reader_that_goes_away_is_no_traceback(trained: Path) -> None:
 def test_print_config_is_a_recipe_with_its_equation(sibling: Run, tmp_path: Path) -> None:
     code, out, err = sibling("train", "recipes/tiny.yaml", "steps=7", "objective.type=dr_grpo", "--print-config")
     assert (code, err) == (0, "")
-    assert "A_i = R_i - mean_g" in out and "2503.20783" in out
+    assert "w_i = 1 / (N C) (token_sum_norm)" in out and "2503.20783" in out
     (tmp_path / "again.yaml").write_text(out, encoding="utf-8")
     again = load_recipe(tmp_path / "again.yaml")
     assert again == load_recipe(ROOT / "recipes" / "tiny.yaml", ["steps=7", "objective.type=dr_grpo"])
@@ -193,11 +197,27 @@ def test_print_config_is_a_recipe_with_its_equation(sibling: Run, tmp_path: Path
 
 def test_objectives_are_listed_and_shown(sibling: Run) -> None:
     _, out, _ = sibling("objectives")
-    assert [line.split()[0] for line in out.splitlines()][:3] == ["grpo", "dr_grpo", "dapo"]
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names[:4] == ["grpo", "grpo_process", "dr_grpo", "dapo"] and len(names) == 35
+    assert max(map(len, out.splitlines())) <= 80
+    assert [row["name"] for row in json.loads(sibling("objectives", "--json")[1])] == names
     code, out, _ = sibling("objectives", "dapo")
     assert code == 0
     assert "(1/sum_j T_j)" in out and "clip_high 0.28" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_recipe_is_explained_and_settings_of_others_become_recipes(sibling: Run, tmp_path: Path) -> None:
+    code, out, err = sibling("objectives", "--explain", "recipes/papers/ppo.yaml")
+    assert (code, err) == (0, "")
+    assert "value loss = mean over the minibatch's tokens" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+    (tmp_path / "trl.json").write_text(json.dumps({"loss_type": "grpo", "beta": 0.04, "num_generations": 4}))
+    code, out, _ = sibling("objectives", "--from-trl", tmp_path / "trl.json")
+    assert code == 0 and "beta: 0.04" in out and "group_size: 4" in out and "Not kept:" in out
+    (tmp_path / "verl.yaml").write_text("algorithm: {adv_estimator: rloo}\n")
+    code, out, _ = sibling("objectives", "--from-verl", tmp_path / "verl.yaml")
+    assert code == 0 and "type: rloo" in out
 
 
 def test_objectives_check_passes_and_a_wrong_number_fails(sibling: Run, tmp_path: Path) -> None:
@@ -207,7 +227,7 @@ def test_objectives_check_passes_and_a_wrong_number_fails(sibling: Run, tmp_path
     file.write_text(json.dumps({**golden, "cases": cases}))
     code, out, _ = sibling("objectives", "check", file)
     assert code == 0
-    assert out.splitlines()[-1] == f"float32: {len(cases)} pass, 0 miss, 0 not built"
+    assert out.splitlines()[-1] == f"float32: {len(cases)} pass, 0 miss"
     cases[0]["rows"][0][{"pass_at_k": "value", "overlong_penalty": "penalty"}[cases[0]["kind"]]] = 0.123
     file.write_text(json.dumps({**golden, "cases": cases}))
     code, out, _ = sibling("objectives", "check", file, "--dtype", "float64")

@@ -8,7 +8,14 @@ from types import ModuleType
 
 import pytest
 
+from sibling.batch import Fate
 from sibling.config import load_recipe
+from sibling.maths import aggregation, corrections, kl
+from sibling.maths.estimators import ESTIMATORS
+from sibling.maths.objectives import OBJECTIVES
+from sibling.record.events import BODIES
+from sibling.record.lifecycle import TRANSITIONS
+from sibling.record.samples import SCHEMA
 from sibling.stats import QUANTITIES
 
 ROOT = Path(__file__).parents[1]
@@ -19,14 +26,22 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    path = ROOT / "docs" / "_ext" / "config_reference.py"
-    spec = importlib.util.spec_from_file_location("config_reference", path)
+def extension(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_ext" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    return extension("config_reference")
+
+
+@pytest.fixture(scope="module")
+def objectives() -> ModuleType:
+    return extension("objective_table")
 
 
 def test_the_recipe_of_the_readme_loads_and_is_short(tmp_path: Path) -> None:
@@ -91,3 +106,79 @@ def test_every_quantity_is_on_the_statistics_page(reference: ModuleType) -> None
     for name, quantity in QUANTITIES.items():
         assert f"| `{name}` | {quantity.unit} |" in table
     assert table.count("| yes |") == sum(q.wall_clock for q in QUANTITIES.values())
+
+
+def test_every_recipe_that_ships_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for path in (ROOT / "recipes").rglob("*.yaml"):
+        name = path.relative_to(ROOT / "recipes")
+        assert f"| `{name}` |" in page
+        assert f"```{{literalinclude}} ../recipes/{name}\n" in page
+
+
+# ------------------------------------------------------------------------------- tables made from the code
+
+
+def test_every_extension_of_the_pages_is_loaded_when_they_are_built() -> None:
+    (loaded,) = re.findall(
+        r"^extensions = \[(.*?)\]", (ROOT / "docs" / "conf.py").read_text(), re.DOTALL | re.MULTILINE
+    )
+    own = {path.stem for path in (ROOT / "docs" / "_ext").glob("*.py")}
+    assert own <= set(re.findall(r'"(\w+)"', loaded))
+
+
+def test_every_place_for_a_table_is_filled_by_an_extension(reference: ModuleType, objectives: ModuleType) -> None:
+    wanted = {m for page in PAGES for m in re.findall(r"<!-- ([\w-]+) -->", page.read_text(encoding="utf-8"))}
+    assert wanted == {*reference.MARKERS, *objectives.MARKERS}
+
+
+def test_every_objective_has_its_line_and_its_section(objectives: ModuleType) -> None:
+    table, sections = objectives.objective_table(), objectives.objective_rows()
+    for row in OBJECTIVES.values():
+        target = objectives.anchor(row)
+        assert f"| [`{row.name}`](#{target}) |" in table
+        (section,) = re.findall(rf"^\({target}\)=\n(.*?)(?=^\(objective-|\Z)", sections, re.DOTALL | re.MULTILINE)
+        assert section.startswith(f"### {row.title}\n")
+        assert "".join(row.equation.split()) in "".join(section.split())
+        assert section.count("\n- ") == len(row.notes)
+    assert sections.count("\n### ") == len(OBJECTIVES)
+
+
+def test_a_row_says_where_it_puts_a_kl_penalty(objectives: ModuleType) -> None:
+    lines = {line.split("`")[1]: line for line in objectives.objective_table().splitlines()[2:]}
+    assert "| in the reward |" in lines["rloo"]
+    assert "| `k3_is` in the loss |" in lines["deepseek_v3_2"]
+
+
+def test_every_estimator_is_in_the_table_and_in_the_text(objectives: ModuleType) -> None:
+    table, page = objectives.estimators(), (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+    for name in ESTIMATORS:
+        assert f"\n| `{name}` |" in table
+        assert f"`{name}`" in page or f"`scale: {name}`" in page, name
+
+
+@pytest.mark.parametrize(
+    "names",
+    [aggregation.MODES, tuple(kl.ESTIMATORS), corrections.LEVELS, corrections.ACTIONS, ("initial", "refresh", "ema")],
+    ids=["aggregation", "kl", "level", "action", "reference"],
+)
+def test_every_part_of_an_objective_is_in_a_table_of_the_page(names: tuple[str, ...]) -> None:
+    page = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+    for name in names:
+        assert f"\n| `{name}` |" in page, name
+
+
+def test_the_page_of_the_record_names_every_event_column_and_fate() -> None:
+    page = (ROOT / "docs" / "record.md").read_text(encoding="utf-8")
+    firsts = {w for cell in re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE) for w in re.split(r", ", cell.strip())}
+    assert {f"`{event}`" for event in BODIES} <= firsts
+    assert set(SCHEMA.names) <= firsts
+    assert {str(fate) for fate in Fate} <= firsts
+
+
+def test_the_table_of_legal_orders_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "record.md").read_text(encoding="utf-8")
+    for state, moves in TRANSITIONS.items():
+        (cell,) = re.findall(rf"^\| {state} \| (.+) \|$", page, re.MULTILINE)
+        told = dict(((*part.split(" → "), str(state))[:2]) for part in cell.split(", "))
+        assert told == {event: str(to) for event, to in moves.items()}

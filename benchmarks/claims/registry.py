@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from claims import aggregation, difficulty, dynamic, entropy, length, staleness
+from claims import aggregation, critic, difficulty, dynamic, entropy, length, staleness
 from claims.claim import Claim
 
 CLAIMS: dict[str, Claim] = {
-    module.CLAIM.key: module.CLAIM for module in (length, entropy, dynamic, aggregation, difficulty, staleness)
+    module.CLAIM.key: module.CLAIM for module in (length, entropy, dynamic, aggregation, difficulty, critic, staleness)
 }

@@ -6,12 +6,13 @@ Source: the clip is PPO's, [1707.06347](https://arxiv.org/abs/1707.06347); trunc
 [2506.13585](https://arxiv.org/abs/2506.13585); GSPO, [2507.18071](https://arxiv.org/abs/2507.18071).
 
 Design: Five letters are to be replaced by their images under a fixed substitution; the reward is the share of right
-places. Every rollout is drawn from the weights of k updates ago (k = 1, 4, 16; k = 0 for comparison, where all methods
-are one) and used for one update. clip: GRPO's clip at 0.2 on the ratio to the sampler. ignored: the learner's own
-log-probs stand in for the sampler's, so that the ratio is 1 and nothing is corrected. truncated: the same, weighted
-by min(ratio, 2) a token; masked: by the ratio inside [0.5, 5] and 0 outside; sequence: by the product over the
-sequence, cut at 2. CISPO: weight min(ratio, 5). GSPO: its own bounds, 3e-4 and 4e-4. All use the token mean and the
-group std; completions have one length, so that aggregation plays no part.
+places. Every rollout is drawn from the weights of k updates ago (k = 1, 4, 16; k = 0 for comparison, where all
+methods are one) and used for one update. clip: GRPO's clip at 0.2 on the ratio to the sampler. ignored: the learner's
+own log-probs stand in for the sampler's, so that the ratio is 1 and nothing is corrected. truncated: the same,
+weighted by min(ratio, 2) a token; masked: by the ratio inside [0.5, 5] and 0 outside; sequence: by the product over
+the sequence, cut at 2. CISPO: weight min(ratio, 5). GSPO: its own bounds, 3e-4 and 4e-4; and, to tell the bounds from
+the sequence ratio, at 0.2. All use the token mean and the group std; completions have one length, so that aggregation
+plays no part.
 
 Expected: At k = 16 the clip loses most of the reward, because most tokens leave [0.8, 1.2] in the direction of their
 advantage and then have no gradient. Truncated, masked and CISPO keep well above it, but not all that k = 0 has: stale
@@ -54,7 +55,8 @@ SETTINGS: dict[str, Any] = {
     "truncate_at": 2.0,
     "mask_outside": (0.5, 5.0),
 }
-_ROWS = {"cispo": "cispo", "gspo": "gspo"}  # the others are GRPO's surrogate
+_ROWS = {"cispo": "cispo", "gspo": "gspo", "gspo 0.2": "gspo"}  # the others are GRPO's surrogate
+_NUMBERS: dict[str, dict[str, float | None]] = {"gspo 0.2": {"clip_low": 0.2, "clip_high": 0.2}}
 _WEIGHTS: dict[str, dict[str, Any]] = {
     "truncated": {"level": "token", "action": "truncate", "max": SETTINGS["truncate_at"]},
     "masked": {
@@ -94,6 +96,7 @@ def measure(arm: str, seed: int) -> Values:
     policy = Policy(LETTERS + 1, 2 * PLACES + 1, width=SETTINGS["width"], prior=prior)
     sampler = copy.deepcopy(policy)
     learner = Learner(policy, _ROWS.get(method, "grpo"), SETTINGS["learning_rate"], "token_mean")
+    learner.numbers = _NUMBERS.get(method, {})
     weights: deque[dict[str, Tensor]] = deque(maxlen=int(age) + 1)
     rewards, clipped = [], []
     for _ in range(SETTINGS["updates"]):
@@ -150,7 +153,7 @@ def judge(runs: Runs) -> Judgement:
     lines = []
     for m in METHODS:
         points = [estimate(fresh)] + [estimate(column(runs, f"{m}_{k}", "reward")) for k in AGES]
-        lines.append(Series(m, places, [p.mean for p in points], dots=True, dashed=m in ("sequence", "gspo")))
+        lines.append(Series(m, places, [p.mean for p in points], dots=True, dashed=m.startswith(("sequence", "gspo"))))
     head = ["method", *(f"reward, k = {k}" for k in AGES), "tokens at a bound, k = 16, %"]
     chart = Chart("Reward by the age of the sampler's weights", "k, updates", "reward, last 20 updates", lines, ticks)
     return Judgement(statements, [Table(head, rows)], {"claims-staleness": chart})

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import sibling.config
 import sibling.maths
 from sibling.config import ObjectiveConfig
+from sibling.learner.explain import WEIGHTS
 from sibling.maths.estimators import ESTIMATORS
 from sibling.maths.objectives import OBJECTIVES, Objective
-from sibling.report.explain import WEIGHTS
 from sibling.report.objectives import equation_lines
 
 if TYPE_CHECKING:  # the tests read these tables without Sphinx

@@ -83,6 +83,7 @@ def train(
         _print_config(asked)
         return
     _require_training()
+    _tell_objective(asked)
     text = recipe.read_text(encoding="utf-8")
 
     def start(observer: Observer) -> RunResult:
@@ -315,16 +316,25 @@ def _attended(start: Callable[[Observer], RunResult], recipe: Recipe | None, dir
     raise typer.Exit(farewell(result.directory, result.summary))
 
 
+def _tell_objective(recipe: Recipe) -> None:
+    """What will be minimised, in three lines or so."""
+    from sibling.maths.objectives import OBJECTIVES
+    from sibling.report.objectives import in_short
+
+    typer.echo(in_short(OBJECTIVES[recipe.objective.type], width=width()))
+
+
 def _print_config(recipe: Recipe) -> None:
     """The resolved recipe as YAML, the objective above it as a comment; the output is a recipe itself."""
     import yaml
 
     try:
         _require_training()
+        from sibling.learner.explain import explain as explain_recipe
         from sibling.maths.objectives import OBJECTIVES
-        from sibling.report.objectives import describe
 
-        typer.echo(textwrap.indent(describe(OBJECTIVES[recipe.objective.type], notes=False), "# ", lambda line: True))
+        explained = explain_recipe(recipe, OBJECTIVES[recipe.objective.type])
+        typer.echo(textwrap.indent(explained, "# ", lambda line: True))
     except RequestError as error:
         complain(str(error), "The equation is left out: ")
     typer.echo(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True), nl=False)
@@ -345,8 +355,8 @@ def _show_objectives(name: str | None, as_json: bool) -> None:
 
 def _explain_recipe(file: Path) -> None:
     from sibling.config import load_recipe
+    from sibling.learner.explain import explain as explain_recipe
     from sibling.maths.objectives import OBJECTIVES
-    from sibling.report.explain import explain as explain_recipe
 
     recipe = load_recipe(file)
     typer.echo(explain_recipe(recipe, OBJECTIVES[recipe.objective.type], width=width()))

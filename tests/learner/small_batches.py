@@ -7,14 +7,14 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sibling.batch import Batch
-from sibling.config import Learner, ObjectiveConfig, Sampling
+from sibling.config import GaeAdvantage, Learner, ObjectiveConfig, Sampling
 from sibling.learner.state import LearnerState
 from sibling.learner.step import LearnerStep
 from sibling.maths.likelihood import sampling_logits, token_logprobs
@@ -95,10 +95,11 @@ def gradients(model: Any) -> dict[str, Tensor]:
 
 
 def relative_gap(seen: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
-    """Largest difference of any entry over the largest entry wanted."""
+    """Largest difference of any entry over the largest entry wanted; infinite if all that was wanted is 0."""
     assert set(seen) == set(wanted)
     largest = max(float(t.abs().max()) for t in wanted.values())
-    return max(float((seen[n] - wanted[n]).abs().max()) for n in wanted) / largest
+    gap = max(float((seen[n] - wanted[n]).abs().max()) for n in wanted)
+    return 0.0 if gap == 0 else gap / largest if largest else float("inf")
 
 
 def learner(
@@ -115,10 +116,51 @@ def learner(
         plain_model() if model is None else model,
         config or Learner(),
         kl=objective.kl,
+        critic=objective.advantage.critic if isinstance(objective.advantage, GaeAdvantage) else None,
         total_updates=total_updates,
         seed=0,
     )
     return LearnerStep(state, objective, sampling or Sampling(max_tokens=9), compute_dtype)
+
+
+ROWS = {t.model_fields["type"].default: t for t in get_args(get_args(ObjectiveConfig)[0])}
+"""Row of the table -> its section of a recipe."""
+
+BY_TOKEN = ("process", "gae", "reinforce_pp", "reinforce_pp_baseline")
+"""Estimators whose advantages differ by token."""
+
+
+def objective_of(row: str, **changes: Any) -> Any:
+    """The row's section. Selectors pick a fifth of the tokens, so that a small batch has some; clips of sequences are
+    wide enough that one update does not put every sequence beyond them.
+    """
+    own: dict[str, dict[str, float]] = {
+        "clip_cov": {"share": 0.2, "score_low": 0.05, "score_high": 99.0},
+        "kl_cov": {"share": 0.2},
+        **{r: {"clip_low": 0.5, "clip_high": 0.5} for r in ("gspo", "gspo_token", "luspo")},
+        "rloo_clip": {"clip_low": 0.9, "clip_high": 9.0},
+    }
+    return ROWS[row](**{**own.get(row, {}), **changes})
+
+
+def for_row(batch: Batch, objective: ObjectiveConfig, seed: int = 0) -> Batch:
+    """The batch with the columns that the row reads: token advantages, values and returns, an expert's traces."""
+    random = np.random.default_rng([seed, 3])
+    noise = [random.normal(size=len(c)) for c in batch.completions]
+    if objective.advantage.type in BY_TOKEN:
+        token = tuple(
+            np.where(m, a * (1 + 0.5 * np.tanh(e)), 0.0)
+            for a, e, m in zip(batch.advantage, noise, batch.mask, strict=True)
+        )
+        batch = replace(batch, token_advantage=token)
+    if isinstance(objective.advantage, GaeAdvantage):
+        values = tuple(0.1 * e.astype(np.float32) for e in noise)
+        batch = replace(batch, values=values, returns=tuple(v + e for v, e in zip(values, noise, strict=True)))
+    if objective.type == "luffy":  # the last sibling of each group; nobody knows its log-probs
+        expert = np.append(np.diff(batch.group) > 0, True)
+        logprobs = [np.full_like(s, np.nan) if e else s for s, e in zip(batch.sampler_logprobs, expert, strict=True)]
+        batch = replace(batch, expert=expert, sampler_logprobs=tuple(logprobs))
+    return batch
 
 
 @contextmanager

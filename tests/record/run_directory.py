@@ -40,7 +40,7 @@ def policy(step: int) -> str:
     return digest(f"policy {step}")
 
 
-def recipe(steps: int = 4) -> Recipe:
+def recipe(steps: int = 4, **sections: Any) -> Recipe:
     return parse_recipe(
         {
             "name": "small",
@@ -51,6 +51,7 @@ def recipe(steps: int = 4) -> Recipe:
                 {"type": "overlong", "name": "short", "cache": 2, "weight": 0.5},
             ],
             "sampling": {"prompts_per_step": P, "group_size": G, "max_tokens": 6},
+            **sections,
         }
     )
 
@@ -113,13 +114,15 @@ class Run:
 
     directory: Path
     steps: int = 4
+    sections: Mapping[str, Any] = field(default_factory=dict)  # of the recipe
+    kl_beta: float = 0.0
     writer: RecordWriter = field(init=False)
     clock: Callable[[], datetime] = field(default_factory=ticking)
 
     def open(self) -> Run:
         """Segment 0, up to the evaluation before the first step."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        made = recipe(self.steps)
+        made = recipe(self.steps, **self.sections)
         atomic_write(self.directory / "recipe.yaml", b"name: small\n")
         atomic_write(self.directory / "resolved.json", canonical_json(made.resolved()))
         self.writer = RecordWriter(self.directory, RUN, segment=0, clock=self.clock)
@@ -158,9 +161,13 @@ class Run:
             "counts": counts,
             "rewards": verdict_counts(rows),
             "sampling": {"temperature": 1.0},
-            "kl_beta": 0.0,
+            "kl_beta": self.kl_beta,
             "wall": {"seconds": 0.5},
         }
+
+    def refresh(self, step: int, reference: str | None = None) -> None:
+        body = {"step": step, "policy_digest": policy(step), "reference_digest": reference or policy(step)}
+        self.writer.write("reference.updated", body)
 
     def checkpoint(self, step: int) -> None:
         path = f"checkpoints/step-{step:06d}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from run_directory import envelopes, resumed_run
+from run_directory import envelopes, policy, resumed_run
 
 from sibling.record.events import BODIES, ENVELOPE, STEP_SCOPED, body_fault
 
@@ -15,7 +15,8 @@ def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
 
 
 def test_every_required_field_is_required(bodies: dict[str, dict[str, Any]]) -> None:
-    assert set(BODIES) - set(bodies) == {"diagnosis.noted", "checkpoint.deleted", "run.interrupted"}
+    absent = {"diagnosis.noted", "checkpoint.deleted", "run.interrupted", "reference.updated", "reward.fitted"}
+    assert set(BODIES) - set(bodies) == absent
     for type, body in bodies.items():
         assert body_fault(type, body) is None
         for field in body:
@@ -24,6 +25,26 @@ def test_every_required_field_is_required(bodies: dict[str, dict[str, Any]]) -> 
             lacking = {k: v for k, v in body.items() if k != field}
             assert body_fault(type, lacking) == f"lacks {field!r}", (type, field)
             assert body_fault(type, {**body, field: object()}) is not None or field == "stats"
+
+
+@pytest.mark.parametrize(
+    ("type", "body"),
+    [
+        ("reference.updated", {"step": 2, "policy_digest": policy(2), "reference_digest": policy(1)}),
+        ("reward.fitted", {"step": 2, "fits": [{"examples": 8}], "reward_model_digest": policy(1)}),
+    ],
+)
+def test_the_events_of_what_follows_the_policy(type: str, body: dict[str, Any]) -> None:
+    assert body_fault(type, body) is None
+    for field in body:
+        assert body_fault(type, {k: v for k, v in body.items() if k != field}) == f"lacks {field!r}"
+        assert body_fault(type, {**body, field: "x"}) is not None
+
+
+@pytest.mark.parametrize("value", [None, "0.1", float("nan"), True])
+def test_the_kl_coefficient_of_a_batch_is_a_number(bodies: dict[str, dict[str, Any]], value: object) -> None:
+    assert body_fault("rollout.batch", {**bodies["rollout.batch"], "kl_beta": 0.1}) is None
+    assert str(body_fault("rollout.batch", {**bodies["rollout.batch"], "kl_beta": value})).startswith("kl_beta")
 
 
 def test_bodies_that_are_no_object_and_types_that_are_not_known() -> None:

@@ -51,6 +51,16 @@ def test_a_whole_run() -> None:
     assert at.state is State.closed and at.finished and at.done == 2
 
 
+@pytest.mark.parametrize("type", ["reference.updated", "reward.fitted"])
+def test_what_follows_the_policy_comes_between_two_steps(type: str) -> None:
+    at = walk((type, 0, {"step": 1}), at=stepped(1, opened()))
+    assert at == stepped(1, opened())  # nothing else is said by it
+    assert stepped(2, saved(1, at)).done == 2
+    again = walk(("run.resumed", 1, {"from_step": 1}), at=stepped(2, saved(1, at)))
+    with pytest.raises(RecordError, match="the run is loading"):
+        advance(again, type, 1, {"step": 1})  # the checkpoint of step 1 holds it already
+
+
 @pytest.mark.parametrize(
     ("at", "type", "body", "words"),
     [
@@ -66,6 +76,12 @@ def test_a_whole_run() -> None:
         (stepped(1, opened()), "checkpoint.saved", {"step": 2}, "step 1"),
         (stepped(1, opened()), "checkpoint.deleted", {"step": 1}, "was saved"),
         (stepped(1, opened()), "eval.completed", {"step": 0}, "step 1"),
+        (opened(), "reference.updated", {"step": 0}, "the run is loading"),
+        (stepped(1, opened()), "reference.updated", {"step": 0}, "step 1"),
+        (stepped(1, opened()), "reference.updated", {"step": 2}, "step 1"),
+        (walk(("rollout.batch", 0, {"step": 1}), at=opened()), "reference.updated", {"step": 1}, "the run is sampled"),
+        (stepped(1, opened()), "reward.fitted", {"step": 0}, "step 1"),
+        (opened(), "reward.fitted", {"step": 0}, "the run is loading"),
         (stepped(1, opened()), "model.exported", {"step": 2}, "up to 1"),
         (stepped(1, opened()), "run.closed", closing(3, "finished"), "steps 1"),
         (stepped(3, stepped(2, stepped(1, opened()))), "rollout.batch", {"step": 4}, "at most 3 steps"),

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from run_directory import NAMES, WEIGHTS, prompts_of, rows_of
 
-from sibling.batch import Fate, Row, Status, Verdict
+from sibling.batch import Fate, Row, Status, TokenEvidence, Verdict
 from sibling.canonical import file_digest
 from sibling.errors import RecordError
 from sibling.record.samples import SCHEMA, counts, read_samples, sample_metadata, sample_rows, write_samples
@@ -58,6 +58,51 @@ def test_equal_rows_give_equal_bytes_in_whatever_order_they_come(tmp_path: Path)
     assert len(digests) == 1  # the time a reward took is not in the file
     other = [replace(rows[0], advantage=rows[0].advantage + 1e-16), *rows[1:]]
     assert write(tmp_path / "other.parquet", other)[0] not in digests
+
+
+TOKEN_COLUMNS = ("advantages", "kl", "values", "step_ends", "step_scores")
+
+
+def with_evidence(row: Row, **columns: Any) -> Row:
+    return replace(row, evidence=TokenEvidence(**columns))
+
+
+def test_token_columns_are_null_where_the_objective_looks_at_whole_completions(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows_of(3))
+    for row in sample_rows(tmp_path / "a.parquet"):
+        assert [row[name] for name in TOKEN_COLUMNS] == [None] * 5
+
+
+def test_token_columns_come_back_exactly(tmp_path: Path) -> None:
+    rows = rows_of(3)
+    random = np.random.default_rng(0)
+    length = len(rows[0].completion.token_ids)
+    advantage = random.normal(size=length)
+    kl, values = random.normal(size=(2, length)).astype(np.float32)
+    ends, scores = np.array([0, length - 1]), np.array([0.1, 1 / 3])
+    rows[0] = with_evidence(rows[0], advantage=advantage, kl=kl, values=values, step_ends=ends, step_scores=scores)
+    rows[1] = with_evidence(rows[1], kl=np.zeros(0, np.float32), step_ends=np.zeros(0, int), step_scores=np.zeros(0))
+    write(tmp_path / "a.parquet", rows)
+    first, second, third, *_ = sample_rows(tmp_path / "a.parquet")
+    assert first["advantages"] == advantage.tolist() and first["step_scores"] == scores.tolist()
+    assert first["step_ends"] == ends.tolist()
+    assert np.array_equal(np.float32(first["kl"]), kl) and np.array_equal(np.float32(first["values"]), values)
+    assert [second[name] for name in TOKEN_COLUMNS] == [None, [], None, [], []]  # none and null are told apart
+    assert [third[name] for name in TOKEN_COLUMNS] == [None] * 5
+
+
+@pytest.mark.parametrize("column", ["advantage", "kl", "values", "step_scores"])
+def test_a_change_in_the_last_bit_of_a_token_column_changes_the_bytes(tmp_path: Path, column: str) -> None:
+    kind = np.float64 if column in ("advantage", "step_scores") else np.float32
+    own = np.array([0.25, -0.5], kind)
+    other = np.array([0.25, np.nextafter(own[1], kind(0))], kind)
+    rows = rows_of(3)
+    made = [
+        write(tmp_path / f"{n}.parquet", [with_evidence(rows[0], **{column: c}), *rows[1:]])[0]
+        for n, c in enumerate((own, own.copy(), other))
+    ]
+    assert made[0] == made[1] != made[2]
+    assert write(tmp_path / "without.parquet", rows)[0] not in made
 
 
 def test_counts_balance() -> None:

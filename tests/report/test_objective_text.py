@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from sibling.config import load_recipe
+from sibling.learner.explain import KL, WEIGHTS, explain
 from sibling.maths.objectives import OBJECTIVES
-from sibling.report.explain import KL, WEIGHTS, explain
-from sibling.report.objectives import check_text, describe, equation_lines, facts, listing
+from sibling.report.objectives import check_text, describe, equation_lines, facts, in_short, listing
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "largest-number.yaml"
 DAPO = dataclasses.replace(
@@ -44,6 +44,14 @@ def test_an_objective_in_full() -> None:
     assert "w_i = 1 / sum_j T_j" in text
     assert max(map(len, text.splitlines())) <= 50
     assert "note" in text and "note" not in describe(DAPO, notes=False)
+
+
+def test_an_objective_in_short() -> None:
+    assert in_short(DAPO).splitlines() == [
+        "objective dapo: DAPO, arXiv 2503.14476",
+        "  loss = -min(r A, clip(r) A),",
+        "  A = R - mean",
+    ]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -33,7 +33,7 @@ from sibling.learner.packing import minibatches
 from sibling.learner.passes import ByRow, Passes, advantage_of, flat, require_finite, stack, unpadded
 from sibling.learner.state import LearnerState
 from sibling.learner.sums import Sums, step_statistics
-from sibling.learner.values import explained_variance, learn_values
+from sibling.learner.values import learn_values, value_statistics
 from sibling.maths.aggregation import BY_MICRO_BATCH, WITH_CONSTANT, sequence_weights
 from sibling.maths.corrections import entropy_keep
 from sibling.maths.loss import minibatch_terms, policy_loss
@@ -123,7 +123,7 @@ class LearnerStep:
         parts = [self._minibatch(batch, rows) for rows in minibatches(batch, config.minibatches)]
         updates = 0 if waits else config.passes * sum(len(p.live) > 0 for p in parts)
         old = self._old(batch, parts) if updates and (updates > 1 or self.looks_at_all) else _Old({}, {})
-        sums, norm, rate, done, critic_norm = Sums(), 0.0, 0.0, 0, 0.0
+        sums, norm, rate, done = Sums(), 0.0, 0.0, 0
         for number in range(config.passes):
             for part in parts:
                 if len(part.live) and not waits:
@@ -134,9 +134,9 @@ class LearnerStep:
                     done += 1
                 if critic is not None:
                     last = number == config.passes - 1
-                    critic_norm = learn_values(critic, self.passes, batch, part.rows, sums if last else None)
+                    learn_values(critic, self.passes, batch, part.rows, sums if last else None)
         self.state.publish()
-        out = self._statistics(batch, sums, norm, rate, done, critic_norm)
+        out = self._statistics(batch, sums, norm, rate, done)
         self.coefficients.follow(out, completions=batch.size)
         return out
 
@@ -144,8 +144,8 @@ class LearnerStep:
         mode, constant, count_masked = aggregation_of(self.objective, self.sampling)
         wanted = batch.token_counts[rows] > 0
         # Dead groups are left out where nothing but the policy term reaches a token: it is exactly 0 there.
-        more = self.coefficients.loss_beta or self.coefficients.bonus or self.row.select or mode in BY_MICRO_BATCH
-        if not more:
+        more = self.coefficients.loss_beta or self.coefficients.bonus or self.row.acts_without_advantage
+        if not (more or self.row.select or mode in BY_MICRO_BATCH):
             wanted &= batch.live[rows]
         live = rows[wanted]
         micro = self.passes.micro(batch, live)
@@ -278,9 +278,7 @@ class LearnerStep:
         if moment.last:
             sums.add_last(parts, mask, shell, chosen.get("selected"))
 
-    def _statistics(
-        self, batch: Batch, sums: Sums, norm: float, rate: float, updates: int, critic_norm: float
-    ) -> dict[str, float]:
+    def _statistics(self, batch: Batch, sums: Sums, norm: float, rate: float, updates: int) -> dict[str, float]:
         tokens = sums.first.get("tokens", 0.0)
         out = {"updates": float(updates), "trained_tokens": tokens}
         if updates and tokens:
@@ -291,13 +289,8 @@ class LearnerStep:
                 out["kl"] = sums.last["kl_sum"] / max(sums.last["tokens"], 1.0)
         if self.reward_kl is not None:
             out["kl"] = self.reward_kl
-        if self.state.critic is not None and sums.values:
-            explained = explained_variance(batch)
-            out["value_loss"] = sums.values["loss"] / self.state.config.minibatches
-            out["value_clip_share"] = sums.values["clipped"] / max(sums.values["tokens"], 1.0)
-            out["critic_grad_norm"] = critic_norm
-            if explained is not None:
-                out["explained_variance"] = explained
+        if sums.values:
+            out |= value_statistics(batch, sums)
         return out | self.coefficients.statistics()
 
 

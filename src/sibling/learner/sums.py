@@ -53,6 +53,11 @@ class Sums:
         """What one micro-batch of the critic adds in the last pass."""
         _add(self.values, loss=loss.detach(), clipped=clipped.sum(), tokens=tokens)
 
+    def add_value_update(self, norm: float) -> None:
+        """One update of the critic in the last pass, with its gradient norm."""
+        _add(self.values, updates=1.0)
+        self.values["norm"] = norm
+
 
 def _add(sums: dict[str, float], **values: float | Tensor) -> None:
     for name, value in values.items():

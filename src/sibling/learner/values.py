@@ -17,14 +17,14 @@ from sibling.learner.sums import Sums
 from sibling.maths.critic import value_clipped, value_loss
 
 
-def learn_values(critic: Critic, passes: Passes, batch: Batch, rows: NDArray[np.int64], sums: Sums | None) -> float:
-    """One update of the critic on every row with tokens in the loss; returns its gradient norm.
+def learn_values(critic: Critic, passes: Passes, batch: Batch, rows: NDArray[np.int64], sums: Sums | None) -> None:
+    """One update of the critic on every row with tokens in the loss.
 
     The loss is a mean over the minibatch's tokens, whatever the policy's aggregation. `sums` counts, if given.
     """
     rows = rows[batch.token_counts[rows] > 0]
     if len(rows) == 0:
-        return 0.0
+        return
     tokens = int(batch.token_counts[rows].sum())
     critic.optimizer.zero_grad(set_to_none=True)
     with passes.computing():
@@ -50,7 +50,19 @@ def learn_values(critic: Critic, passes: Passes, batch: Batch, rows: NDArray[np.
             wanted="a finite number",
             do="Its weights are those of the previous update; lower objective.advantage.critic.learning_rate",
         )
-    return norm
+    if sums is not None:
+        sums.add_value_update(norm)
+
+
+def value_statistics(batch: Batch, sums: Sums) -> dict[str, float]:
+    """The critic's share of the step statistics; its loss is a mean over its updates of the last pass."""
+    out = {
+        "value_loss": sums.values["loss"] / sums.values["updates"],
+        "value_clip_share": sums.values["clipped"] / max(sums.values["tokens"], 1.0),
+        "critic_grad_norm": sums.values["norm"],
+    }
+    explained = explained_variance(batch)
+    return out if explained is None else {**out, "explained_variance": explained}
 
 
 def explained_variance(batch: Batch) -> float | None:

@@ -51,6 +51,7 @@ class Objective:
     numbers: Numbers = field(default_factory=dict)
     select: Selector | None = None  # picks tokens from the whole minibatch; takes the surrogate's arguments
     sequence_level: bool = False  # the policy term is one a sequence
+    acts_without_advantage: bool = False  # the policy term does not vanish where A = 0: dead groups are computed
     absorbs_sampler_weight: bool = False  # the surrogate uses the sampler's weights itself: they do not multiply it
     notes: tuple[str, ...] = ()  # names in other libraries, and what differs there
 

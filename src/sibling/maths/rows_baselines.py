@@ -150,6 +150,7 @@ ROWS = (
         aggregation="seq_mean_token_mean",
         numbers=MappingProxyType({"tau": 0.01}),
         sequence_level=True,
+        acts_without_advantage=True,
         term="l = -A x + (tau / 2) x^2 at every token,  x = sum_t lr_t,  lr = log pi_new - log pi_old",
     ),
 )

@@ -189,6 +189,7 @@ ROWS = (
         marks=marks.mark_nothing,
         numbers=MappingProxyType({"share": 2e-3, "coefficient": 1.0}),
         select=selections.highest,
+        acts_without_advantage=True,
         term="l = -r A, + coefficient |lr| at the share of tokens of highest covariance,  lr = log pi_new - log pi_old",
     ),
 )

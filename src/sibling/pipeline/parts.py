@@ -14,6 +14,7 @@ from sibling.batch import Completion, Prompt, Status
 from sibling.canonical import digest
 from sibling.config import GaeAdvantage, LearnedReward, LuffyObjective, Recipe
 from sibling.errors import TaskError
+from sibling.learner.explain import explain
 from sibling.learner.reward_model import RewardModel
 from sibling.learner.state import LearnerState
 from sibling.learner.step import LearnerStep, aggregation_of
@@ -210,6 +211,7 @@ class Parts:
             **config.model_dump(mode="json"),
             "equation": row.equation,
             "paper": row.paper,
+            "explanation": explain(self.recipe, row),
             "aggregation": mode,
             "aggregation_constant": constant,
             "count_masked_sequences": count_masked,

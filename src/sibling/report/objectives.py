@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sibling.errors import RequestError
+from sibling.learner.explain import KL, WEIGHTS
 from sibling.maths.estimators import ESTIMATORS
-from sibling.report.explain import KL, WEIGHTS
 
 
 class Row(Protocol):
@@ -139,6 +139,12 @@ def describe(row: Row, *, notes: bool = True, width: int = 78) -> str:
         lines += ["", "Elsewhere:"]
         lines += [textwrap.fill(n, width, initial_indent="- ", subsequent_indent="  ") for n in row.notes]
     return "\n".join(lines)
+
+
+def in_short(row: Row, *, width: int = 78) -> str:
+    """Title, source and equation; `sibling objectives --explain` has every factor."""
+    lines = [f"objective {row.name}: {row.title}, {_source(row.paper)}"]
+    return "\n".join([*lines, *(w for part in equation_lines(row.equation) for w in _filled(part, width, "  "))])
 
 
 def _told(numbers: Mapping[str, object]) -> str:

@@ -150,10 +150,12 @@ def _bar(n: int, whole: int) -> str:
 def objective(view: RunView) -> str:
     """The objective: its equation, its paper and the values chosen."""
     facts = dict(view.opened.get("objective") or {})
-    equation, paper, name = (facts.pop(k, None) for k in ("equation", "paper", "type"))
+    equation, paper, name, explanation = (facts.pop(k, None) for k in ("equation", "paper", "type", "explanation"))
     out = f"<p><b>{_text(name)}</b>{f', {_text(paper)}' if paper else ''}</p>"
     if equation:
         out += f'<pre class="equation">{_text(chr(10).join(equation_lines(str(equation))))}</pre>'
+    if explanation:
+        out += f"<details><summary>What this run minimises, in full</summary><pre>{_text(explanation)}</pre></details>"
     chosen = {**facts, **{k: v for k, v in (view.recipe.get("objective") or {}).items() if k != "type"}}
     return out + facts_table(flat(chosen))
 

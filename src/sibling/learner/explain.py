@@ -56,7 +56,7 @@ class Row(Protocol):
 def explain(recipe: Recipe, row: Row, width: int = 100) -> str:
     """The loss of one optimizer update of `recipe`, part by part."""
     objective = recipe.objective
-    lines = [f"objective {objective.type}: {row.title}", row.paper, ""]
+    lines = [f"objective {objective.type}: {row.title}", *textwrap.wrap(row.paper, width), ""]
     lines += ["loss = sum_i w_i sum_t m_it ( f_it l_it + beta k_it - c H_it )", ""]
     for name, text in _parts(recipe, row):
         lines.append(
