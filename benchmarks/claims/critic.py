@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from claims.claim import Claim, Judgement, Runs, Table, Values, column
-from claims.intervals import estimate, ratio, verdict
+from claims.intervals import difference, estimate, ratio, verdict
 
+VOCABULARY = 259  # of the byte-level tokenizer
 SETTINGS: dict[str, Any] = {
     "hidden_size": 512,
     "intermediate_size": 1408,
@@ -45,6 +46,13 @@ SETTINGS: dict[str, Any] = {
 }
 ARMS = {"grpo": "GRPO", "ppo": "PPO with a critic"}
 _PROBE = Path(__file__).with_name("critic_probe.py")
+
+
+def critic_bytes() -> int:
+    """One float32 copy of the critic's trunk: embeddings, attention, MLP and norms; no vocabulary head."""
+    width, inner = SETTINGS["hidden_size"], SETTINGS["intermediate_size"]
+    layer = 4 * width * width + 3 * width * inner + 2 * width
+    return 4 * int(VOCABULARY * width + SETTINGS["layers"] * layer + width)
 
 
 def write_model(directory: Path, seed: int) -> None:
@@ -122,7 +130,15 @@ def judge(runs: Runs) -> Judgement:
         ("step", "PPO needs more time for a whole step"),
     ):
         times = ratio(column(runs, "ppo", name), column(runs, "grpo", name))
-        statements.append((what, f"{times.text()} times", verdict(times, above=bound)))
+        quantity = f"{times.text()} times"
+        if name == "memory":
+            gap = difference(
+                [m / 2**20 for m in column(runs, "ppo", name)], [m / 2**20 for m in column(runs, "grpo", name)]
+            )
+            quantity += (
+                f"; {gap.text(0)} MiB more, where four copies of the critic are {4 * critic_bytes() / 2**20:.0f}"
+            )
+        statements.append((what, quantity, verdict(times, above=bound)))
     rows = [
         [
             ARMS[arm],

@@ -13,10 +13,11 @@ from claims.store import runs_of
 
 HEAD = """# Claims, measured again
 
-What papers say of GRPO and its relatives, measured on toy tasks with policies of some ten thousand weights. Every
-claim has a design, an expectation and a rule that were written down before its runs; the rules decide, and what did
-not come out as expected stays on the page. A toy shows whether the mechanism that a paper names does what the paper
-says when nothing else is in the way. It does not show how large the effect is in a language model.
+What papers say of GRPO and its relatives, measured on toy tasks with policies of some ten thousand weights (memory
+and time: with the whole pipeline and a larger random model). Every claim has a design, an expectation and a rule that
+were written down before its runs (what was added later says so); the rules decide, and what did not come out as
+expected stays on the page. A toy shows whether the mechanism that a paper names does what the paper says when nothing
+else is in the way. It does not show how large the effect is in a language model.
 
 Intervals are Student's t at 95 % over {seeds} seeds, paired by seed where two arms are compared; they cover seeds, not
 tasks or settings, and are not corrected for their number. A statement is *reproduced* if the interval lies wholly on
@@ -56,7 +57,9 @@ def _summary(judged: Mapping[str, Judgement | None]) -> str:
             rows.append([str(number), CLAIMS[key].title, "not measured"])
             continue
         rows += [[str(number), text, f"**{result}**"] for text, _, result in judgement.statements]
-    return "## Summary\n\n" + table(Table(["", "statement", "verdict"], rows))
+    found = [result for j in judged.values() if j is not None for _, _, result in j.statements]
+    counts = ", ".join(f"{found.count(v)} {v.value}" for v in Verdict)
+    return f"## Summary\n\n{len(found)} statements: {counts}.\n\n" + table(Table(["", "statement", "verdict"], rows))
 
 
 def _section(number: int, claim: Claim, judgement: Judgement | None, measured: Mapping[str, Any] | None) -> str:
@@ -107,9 +110,3 @@ def _environment(results: Mapping[str, Any]) -> str:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
-def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
-    """Of all statements that were measured."""
-    judged = [_judgement(results, claim) for claim in CLAIMS.values()]
-    return [result for j in judged if j is not None for _, _, result in j.statements]

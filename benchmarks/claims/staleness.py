@@ -1,7 +1,7 @@
 """Claim: Sampling from weights that are several updates old hurts plain clipping; importance corrections between the
 sampler and the learner hold the loss of reward.
 
-Source: the clip is PPO's, [1707.06347](https://arxiv.org/abs/1707.06347); truncated importance sampling by Yao et al.
+Source: The clip is PPO's, [1707.06347](https://arxiv.org/abs/1707.06347); truncated importance sampling by Yao et al.
 (2025); masked (IcePop) in Ring-1T, [2510.18855](https://arxiv.org/abs/2510.18855); CISPO in MiniMax-M1,
 [2506.13585](https://arxiv.org/abs/2506.13585); GSPO, [2507.18071](https://arxiv.org/abs/2507.18071).
 

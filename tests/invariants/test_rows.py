@@ -28,7 +28,7 @@ from sibling.maths.objectives import OBJECTIVES
 
 WHOLE = 100_000  # tokens: everything in one micro-batch
 # An epsilon far above rounding, so that AdamW does not blow up the last bits of a gradient near 0.
-UNCLIPPED = Optimizer(max_grad_norm=1e9, learning_rate=0.01, epsilon=1e-3)
+UNCLIPPED = Optimizer(max_grad_norm=1e9, learning_rate=0.002, epsilon=1e-3)
 BATCH = ragged_batch(seed=11, groups=4, siblings=3, longest=9)
 DEAD = np.isin(BATCH.group, [1, 3])
 ALIVE = np.ones(BATCH.size, bool)
@@ -138,20 +138,15 @@ WITHOUT_SKIPPING = {"clip_cov", "kl_cov", "local_mean"}
 """Rows whose selector looks at every token of the minibatch, or whose denominators are those of the micro-batches."""
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [r for r in ROWS if r != "kimi"])  # its squared log-ratio reaches every token later
 def test_a_dead_group_is_not_computed_where_only_the_policy_term_reaches_it(row):
     objective = objective_of(row)
     _, stats, _ = run(objective, with_dead(computed=False), passes=1)
     alive = int(BATCH.token_counts[~DEAD].sum())
-    wanted = int(BATCH.token_counts.sum()) if row in WITHOUT_SKIPPING or later_reach(row) else alive
+    wanted = int(BATCH.token_counts.sum()) if row in WITHOUT_SKIPPING else alive
     assert stats["trained_tokens"] == wanted
-    if row not in WITHOUT_SKIPPING and objective.entropy_mask is None and not later_reach(row):
+    if row not in WITHOUT_SKIPPING and objective.entropy_mask is None:
         assert run(objective, with_dead(computed=False), passes=1)[2] == [tokens_of(BATCH, np.flatnonzero(~DEAD))]
-
-
-def later_reach(row):
-    """Kimi's squared log-ratio reaches every token once the policy has moved."""
-    return row == "kimi"
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -114,18 +114,18 @@ def test_beta_and_the_entropy_coefficient_follow_their_targets(tmp_path: Path) -
         assert stats(run, "entropy_coefficient")[step] == (kept["entropy"] if kept["applies"] else 0.0)
         entropy = entropies[step - 1]
         assert entropy is not None and kept["applies"] == (entropy <= 5.2)
-    assert len({notes(run, step)["entropy"] for step in range(1, 6)}) > 2
+    assert len({notes(run, step)["entropy"] for step in range(1, 5)}) > 2
 
 
 @pytest.mark.parametrize("step", [2, 4])
 def test_the_coefficients_survive_a_resume(tmp_path: Path, step: int) -> None:
     run = run_of(tmp_path, MOVING)
-    wanted, kept = lasting(read_log(run)), [notes(run, s) for s in range(1, 6)]
+    wanted, kept = lasting(read_log(run)), [notes(run, s) for s in range(1, 5)]
     cut_after(run, "update.applied", step + 1)
     resume(run)
     assert read_log(run).of("run.resumed")[0].body["from_step"] == step
     assert lasting(read_log(run)) == wanted
-    assert [notes(run, s) for s in range(1, 6)] == kept
+    assert [notes(run, s) for s in range(1, 5)] == kept
     assert verify_run(run).findings == []
 
 
@@ -178,7 +178,7 @@ def test_a_step_whose_every_reward_fails_changes_nothing(tmp_path: Path, objecti
         recipe = small_recipe(tmp_path, objective=objective, steps=2, evaluation={"prompts": 0}, rewards=own)
     (tmp_path / "reward.py").write_text(
         "calls = 0\ndef score(task, completion):\n    global calls\n    calls += 1\n"
-        f"    if {32 * len(recipe.rewards)} < calls <= {40 * len(recipe.rewards)}:\n        raise OSError('down')\n"
+        "    if 32 < calls <= 32 + 8:\n        raise OSError('down')\n"  # after the references, in the first step
         "    return float(ord(completion.text[:1] or '!') % 2 == 0)\n"
     )
     run = train(recipe, base=tmp_path).directory
