@@ -137,9 +137,11 @@ def judge(runs: Runs) -> Judgement:
     return Judgement(statements, [Table(head, rows)], {"claims-aggregation": chart})
 
 
-REMARK = """Two expectations were too cautious: the gain on long words is not little, and the excess length is lower too, by an
+REMARK = """
+Two expectations were too cautious: the gain on long words is not little, and the excess length is lower too, by an
 interval that barely leaves out 0. Under the sequence mean a token of a long completion weighs less than one of a
-short completion, and on this task the long words hold most of what is left to learn."""
+short completion, and on this task the long words hold most of what is left to learn.
+"""
 
 CLAIM = Claim(
     "aggregation",

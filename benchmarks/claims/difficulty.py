@@ -149,10 +149,12 @@ def judge(runs: Runs) -> Judgement:
     )  # fmt: skip
 
 
-REMARK = """The expectation for the curve without the std was wrong. For rewards of 0 and 1 the expected update without the
+REMARK = """
+The expectation for the curve without the std was wrong. For rewards of 0 and 1 the expected update without the
 division is the gradient of p itself, times 1 - 1/G; over equally likely tokens its norm is proportional to sqrt(p
 (1-p)), not to p (1-p). The comparison that the claim makes holds all the same. Its wording invites another reading,
-that easy and hard questions come to weigh more than middling ones; they do not, not even among mixed groups alone."""
+that easy and hard questions come to weigh more than middling ones; they do not, not even among mixed groups alone.
+"""
 
 CLAIM = Claim(
     "difficulty",

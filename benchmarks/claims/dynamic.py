@@ -177,8 +177,10 @@ def judge(runs: Runs) -> Judgement:
     )
 
 
-REMARK = """The claim holds, and so does its price. Three times the prompts without any filter need as few updates, for fewer
-completions: what dynamic sampling buys on this task is a number of mixed groups, and a larger batch buys it as
-well. Where a batch cannot grow, or where one update costs more than many completions, the filter is still the way."""
+REMARK = """
+The claim holds, and so does its price. Three times the prompts without any filter need as few updates, for fewer
+completions: what dynamic sampling buys on this task is a number of mixed groups, and a larger batch buys it as well.
+Where a batch cannot grow, or where one update costs more than many completions, the filter is still the way.
+"""
 
 CLAIM = Claim("dynamic", "Dynamic sampling needs fewer updates", __doc__ or "", SETTINGS, ARMS, measure, judge, REMARK)

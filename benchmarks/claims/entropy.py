@@ -10,17 +10,22 @@ the common letter or find the rare ones. Even: six letters are worth 1, the othe
 none. The objective is DAPO's token mean with group std, four passes of four updates over each rollout, lower bound
 0.2; only the upper bound differs: 0.2, 0.28 (the paper's) and 0.5. Entropy is the policy's own, exact over the
 vocabulary, averaged over tokens. As entropy falls while reward rises, it is read where the running mean of the reward
-over three rollouts first reaches 0.8 (or after the last rollout of a run that never gets there).
+over three rollouts first reaches 0.8 (or after the last rollout of a run that never gets there). The reason that the
+paper gives is looked at directly: the old probability of tokens that the upper bound clips, against that of all
+tokens with a positive advantage, up to that rollout.
 
 Expected: In the rare task, 0.28 reaches the reward in fewer rollouts and with more entropy left than 0.2, and 0.5
 more so. In the even task the upper bound holds back every letter alike, so that a wider one only makes steps longer:
-entropy at equal reward is not higher, rather lower.
+entropy at equal reward is not higher, rather lower. Clipped tokens are less probable than others with a positive
+advantage, in both tasks.
 
 Rule: Reproduced on a task if the interval of the paired difference in entropy at equal reward, 0.28 less 0.2, is
 above 0; a separate statement asks the same of 0.5 less 0.2. That 0.28 finds the rare letters sooner is reproduced if
 the interval of the paired ratio of rollouts to reach 0.8 is below 1. The paper's figure compares at equal steps: that
 0.28 has more entropy than 0.2 at the end of training (mean over the last ten rollouts) is a further statement on each
-task, added after a first look at the others, reproduced if the interval of the paired difference is above 0.
+task, added after a first look at the others, reproduced if the interval of the paired difference is above 0. That
+clipped tokens are the less probable ones, added at the same time, is reproduced on a task if the interval of the
+paired difference at 0.2, clipped less all, is below 0.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ import torch
 
 from claims.claim import Claim, Judgement, Runs, Table, Values, column, mean_curve
 from claims.figure import Chart, Series
-from claims.harness import Learner, Policy, sample, smooth, streams
+from claims.harness import ClipLook, Learner, Policy, sample, smooth, streams
 from claims.intervals import difference, estimate, ratio, verdict
 from sibling.maths.estimators import Evidence, advantages
 
@@ -77,7 +82,7 @@ def measure(arm: str, seed: int) -> Values:
     numbers = {"clip_low": SETTINGS["clip_low"], "clip_high": float(high)}
     passes, parts = SETTINGS["passes"], SETTINGS["updates_a_pass"]
     learner = Learner(policy, "dapo", SETTINGS["learning_rate"], None, None, passes, parts, numbers)
-    rewards, entropies, clipped = [], [], []
+    rewards, entropies, clipped, probable = [], [], [], []
     for _ in range(SETTINGS["rollouts"]):
         prompt = torch.randint(PROMPTS, (SETTINGS["prompts"],), generator=prompt_stream)
         rollout = sample(policy, LETTERS + prompt[:, None], SETTINGS["siblings"], PLACES, completion_stream)
@@ -86,7 +91,9 @@ def measure(arm: str, seed: int) -> Values:
         right = (torch.rand(len(chance), generator=prompt_stream) < chance).double().numpy()
         advantage = advantages("group", Evidence(right, rollout.group, list(rollout.mask.numpy()))).sequence
         assert advantage is not None
-        updates = learner.update(rollout, advantage, order)
+        look = ClipLook(rollout, torch.from_numpy(advantage), float(high))
+        updates = learner.update(rollout, advantage, order, look)
+        probable.append(look.sums)
         rewards.append(float(chance.mean()))
         entropies.append(rollout.mean_entropy)
         clipped.append(sum(float(p.clip_high) for p in updates) / (float(rollout.mask.sum()) * passes))
@@ -98,6 +105,8 @@ def measure(arm: str, seed: int) -> Values:
         "reached": bool(reached.any()),
         "entropy": float(smooth(entropies, window)[at]),
         "clipped": float(sum(clipped[: at + 1]) / (at + 1)),
+        "probability_clipped": sum(p[0] for p in probable[: at + 1]) / max(sum(p[1] for p in probable[: at + 1]), 1),
+        "probability_positive": sum(p[2] for p in probable[: at + 1]) / max(sum(p[3] for p in probable[: at + 1]), 1),
         "rewards": rewards[::2],
         "entropies": entropies[::2],
     }
@@ -130,6 +139,16 @@ def judge(runs: Runs) -> Judgement:
                 verdict(late, above=0.0),
             )
         )
+    for task in TASKS:
+        at = f"{task}_0.2"
+        rarer = difference(column(runs, at, "probability_clipped"), column(runs, at, "probability_positive"))
+        statements.append(
+            (
+                f"{task.capitalize()} task: tokens that the bound 0.2 clips are the less probable ones",
+                f"difference in old probability {rarer.text()}",
+                verdict(rarer, below=0.0),
+            )
+        )
     sooner = ratio(column(runs, "rare_0.28", "rollouts"), column(runs, "rare_0.2", "rollouts"))
     statements.append(
         (
@@ -146,11 +165,12 @@ def judge(runs: Runs) -> Judgement:
             estimate(column(runs, arm, "entropy")).text(),
             estimate([_late(values) for values in runs[arm]]).text(),
             estimate([100 * c for c in column(runs, arm, "clipped")]).text(1),
+            *(estimate(column(runs, arm, f"probability_{which}")).text() for which in ("clipped", "positive")),
         ]
         for arm in ARMS
     ]
     head = ["arm", "seeds that reach 0.8", "rollouts to 0.8", "entropy there", "entropy at the end"]
-    head += ["clipped above until 0.8, % of tokens"]
+    head += ["clipped above until 0.8, % of tokens", "their old probability", "that of all with A > 0"]
     lines = [
         Series(arm.replace("_", " "), mean_curve(runs, arm, "rewards"), mean_curve(runs, arm, "entropies"),
                dashed=arm.startswith("even"))

@@ -213,6 +213,24 @@ class Learner:
         return parts
 
 
+class ClipLook:
+    """For `Learner.update`: reads the old probabilities of tokens with A > 0, and of those that the upper bound clips, at every update."""
+
+    def __init__(self, rollout: Rollout, advantage: Tensor, high: float) -> None:
+        self.rollout, self.advantage, self.high = rollout, advantage, high
+        self.sums = [0.0, 0.0, 0.0, 0.0]  # probability and number of clipped tokens, of all with A > 0
+
+    def __call__(self, rows: Tensor, new: Tensor) -> dict[str, Any]:
+        """Changes no argument of the loss."""
+        old = self.rollout.logp[rows]
+        positive = (self.advantage[rows] > 0)[:, None] & self.rollout.mask[rows]
+        clipped = positive & ((new - old).exp() > 1.0 + self.high)
+        for i, tokens in ((0, clipped), (2, positive)):
+            self.sums[i] += float(old.exp()[tokens].sum())
+            self.sums[i + 1] += float(tokens.sum())
+        return {}
+
+
 def streams(seed: int) -> tuple[torch.Generator, torch.Generator, torch.Generator]:
     """Generators for prompts, completions and minibatches, equal in all arms; seeds the first weights too."""
     torch.manual_seed(seed)

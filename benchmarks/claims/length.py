@@ -143,10 +143,12 @@ def judge(runs: Runs) -> Judgement:
     )
 
 
-REMARK = """The effect needs a policy that can tell, while it writes, how the completion will be judged. With the outcome hidden
-the advantage does not depend on the length, whatever divides the loss, and nothing drifts. Of Dr. GRPO's two
-changes the aggregation is the one that matters here: the token mean with the std kept stops the growth as well. The
-other side of the same division is as large: right completions shrink to almost nothing under GRPO."""
+REMARK = """
+The effect needs a policy that can tell, while it writes, how the completion will be judged. With the outcome hidden
+the advantage does not depend on the length, whatever divides the loss, and nothing drifts. Of Dr. GRPO's two changes
+the aggregation is the one that matters here: the token mean with the std kept stops the growth as well. The other
+side of the same division is as large: right completions shrink to almost nothing under GRPO.
+"""
 
 CLAIM = Claim(
     "length", "Dr. GRPO stops the growth of wrong answers", __doc__ or "", SETTINGS, ARMS, measure, judge, REMARK

@@ -72,7 +72,9 @@ def collect(folder: Path, claims: Sequence[Claim], seeds: int, earlier: Mapping[
 def runs_of(results: Mapping[str, Any], claim: Claim) -> Runs | None:
     """The runs a claim is judged by; None where one of them was not measured."""
     measured = results["claims"]
-    if any(key not in measured for key in (claim.key, *claim.also)):
+    if any(key not in measured for key in (claim.key, *claim.also)) or set(measured[claim.key]["arms"]) != set(
+        claim.arms
+    ):
         return None
     runs = dict(measured[claim.key]["arms"])
     for key in claim.also:

@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -30,13 +31,14 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 from operators import Site, mutated, sites  # noqa: E402  beside this file
-from report import write  # noqa: E402
+from report import RESULTS, write  # noqa: E402
 
 MATHS = ROOT / "src" / "sibling" / "maths"
 TESTS = ROOT / "tests" / "maths"
 SECONDS = 60
-QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
+AT_IMPORT = "at import"
 Mutant = tuple[str, int, Site]  # module, number of the mutation in it
 
 
@@ -50,30 +52,31 @@ def main() -> None:
     sys.dont_write_bytecode = True
     names = options.modules.split(",") if options.modules else sorted(p.stem for p in MATHS.glob("[a-z]*.py"))
     mutants = [(n, i, s) for n in names for i, s in enumerate(sites((MATHS / f"{n}.py").read_text()))]
-    before = json.loads((HERE.parent / "mutation.json").read_text()) if options.again or options.modules else {}
+    before = json.loads(RESULTS.read_text()) if (options.again or options.modules) and RESULTS.exists() else {}
     if options.again:
-        alive = {tuple(m[k] for k in ("module", "number", "before", "after")) for m in before["survivors"]}
-        mutants = [m for m in mutants if (m[0], m[1], m[2].before, m[2].after) in alive]
+        alive = {(m["module"], m["number"]) for m in before["survivors"]}
+        mutants = [m for m in mutants if m[:2] in alive]
     started = time.monotonic()
-    for heavy in ("torch", "numpy", "hypothesis", "jaxtyping", "beartype.claw", "scipy"):
-        if importlib.util.find_spec(heavy.split(".")[0]):
-            importlib.import_module(heavy)
-    outcomes = [(m, imported(m)) for m in mutants if not m[2].function]
-    outcomes += Hot([m for m in mutants if m[2].function]).run()
-    write(outcomes, before, [*sorted(p.stem for p in MATHS.glob("[a-z]*.py"))], time.monotonic() - started)
+    for heavy in ("torch", "numpy", "hypothesis", "jaxtyping", "beartype"):
+        importlib.import_module(heavy)  # once, for all the children
+    said = json.loads(forked(Session(mutants).run, seconds=4 * 3600))
+    outcomes = [(m, imported(m) if s == AT_IMPORT else s) for m, s in zip(mutants, said, strict=True)]
+    write(outcomes, before, time.monotonic() - started)
 
 
-def forked(work: Callable[[], str]) -> str:
+def forked(work: Callable[[], str], seconds: int = SECONDS) -> str:
     """What `work` says in a process of its own: text, or "timeout" or "crash"."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(SECONDS)
+        signal.alarm(seconds)
         code = 1
         try:
             os.write(writer, work().encode())
             code = 0
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writer)
@@ -147,49 +150,45 @@ class Quick:
         settings.load_profile("mutation")
 
 
-class Hot:
-    """Mutants of functions, in one session: the code is swapped in a fork and the tests of the function run."""
+class Session:
+    """Mutants of functions, in one pytest session: the code is swapped in a fork and the function's tests run."""
 
     def __init__(self, mutants: Sequence[Mutant]) -> None:
         self.mutants = mutants
-        self.outcomes: list[tuple[Mutant, str]] = []
-        self._trees: dict[str, str] = {m: (MATHS / f"{m}.py").read_text() for m, _, _ in mutants}
+        self.said: list[str] = []
 
-    def run(self) -> list[tuple[Mutant, str]]:
-        """What became of every mutant: the test that noticed, "timeout", "crash", or nothing."""
-        if self.mutants:
+    def run(self) -> str:
+        """For each mutant the test that noticed, "timeout", "crash", nothing, or `AT_IMPORT`; as JSON."""
+        if any(site.function for _, _, site in self.mutants):
             pytest.main([*QUIET, "--capture=no", str(TESTS)], plugins=[Quick(), self])
-        return self.outcomes
+            return json.dumps(self.said)
+        return json.dumps([AT_IMPORT] * len(self.mutants))
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of running the tests."""
         calls = self._calls(session)
         for done, mutant in enumerate(self.mutants):
             tests = calls.get(f"{mutant[0]}:{mutant[2].function}", [])
-            self.outcomes.append((mutant, forked(lambda: self._noticed(session, mutant, tests))))  # noqa: B023
+            self.said.append(forked(lambda: self._noticed(session, mutant, tests)) if tests else AT_IMPORT)  # noqa: B023
             if done % 100 == 0:
-                print(f"{done} of {len(self.mutants)}", flush=True)
+                print(f"{done} of {len(self.mutants)}", file=sys.stderr, flush=True)
         return True
 
     def _calls(self, session: pytest.Session) -> dict[str, list[int]]:
-        """Function -> positions of the tests that call it, quickest first, those of its own module before."""
+        """Function -> positions of the tests that call it, those of its own module first, then the quickest."""
         path = Path(tempfile.mkstemp(suffix=".json")[1])
-        global SECONDS
-        SECONDS, limit = 600, SECONDS
 
         def work() -> str:
             silence()
             found = []
             for item in session.items:
                 started, seen = time.perf_counter(), set[str]()
-                failed = _run(item, seen)
-                assert not failed, item.nodeid
+                assert not _run(item, seen), item.nodeid
                 found.append((time.perf_counter() - started, sorted(seen)))
             path.write_text(json.dumps(found))
             return "done"
 
-        assert forked(work) == "done", "the tests must pass before anything is changed"
-        SECONDS = limit
+        assert forked(work, seconds=900) == "done", "the tests must pass before anything is changed"
         found = json.loads(path.read_text())
         path.unlink()
         calls: dict[str, list[tuple[bool, float, int]]] = {}
@@ -197,12 +196,13 @@ class Hot:
             own = session.items[position].path.stem.removeprefix("test_")
             for function in functions:
                 calls.setdefault(function, []).append((function.split(":")[0] != own, seconds, position))
-        return {f: [p for *_, p in sorted(rows)] for f, rows in calls.items()}
+        # A function of which only what it made is called (a lambda in a table) did its work at import.
+        return {f: [p for *_, p in sorted(rows)] for f, rows in calls.items() if f"{f}!" in calls}
 
     def _noticed(self, session: pytest.Session, mutant: Mutant, tests: Sequence[int]) -> str:
         silence()
         module, number, site = mutant
-        tree = compile(mutated(self._trees[module], number), str(MATHS / f"{module}.py"), "exec", dont_inherit=True)
+        tree = compile(mutated((MATHS / f"{module}.py").read_text(), number), module, "exec", dont_inherit=True)
         _function(module, site.function).__code__ = _code(tree, site.function)
         return next((session.items[i].nodeid for i in tests if _run(session.items[i])), "")
 
@@ -214,7 +214,8 @@ def _run(item: pytest.Item, seen: set[str] | None = None) -> bool:
     def note(frame: Any, event: str, _: Any) -> None:
         code = frame.f_code
         if event == "call" and seen is not None and code.co_filename.startswith(str(MATHS)):
-            seen.add(f"{Path(code.co_filename).stem}:{code.co_qualname.split('.<locals>')[0]}")
+            name = f"{Path(code.co_filename).stem}:{code.co_qualname}"
+            seen.update((name.split(".<locals>")[0], f"{name}!"))
 
     if seen is not None:
         sys.setprofile(note)

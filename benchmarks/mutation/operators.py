@@ -40,7 +40,7 @@ _TWINS = [("min", "max"), ("minimum", "maximum"), ("fmin", "fmax"), ("any", "all
 _TWINS += [("zeros_like", "ones_like"), ("token_sum", "token_mean"), ("mark_clip", "mark_nothing")]
 _TWIN = {a: b for pair in _TWINS for a, b in (pair, pair[::-1])} | {"sum": "mean", "mean": "sum", "sigmoid": "exp"}
 _RECEIVER = {"detach", "clamp", "abs", "square", "exp", "log", "flatten", "double", "isnan"}  # x.f() becomes x
-_ARGUMENT = {"blank", "exact_std", "sqrt", "float", "int", "clip", "nan_to_num", "log1p", "expm1", "exp", "clamp"}
+_ARGUMENT = {"blank", "exact_std", "sqrt", "clip", "nan_to_num", "log1p", "expm1", "exp", "clamp"}
 _ARGUMENT |= {"finite_exp", "below_overflow", "lgamma", "sorted", "reversed"}  # f(x) becomes x
 _ERRORS = {"RequestError", "RunError"}
 
@@ -108,9 +108,10 @@ def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.BinOp() | ast.AugAssign() if type(node.op) in _BINARY:
             yield _with(node, op=_BINARY[type(node.op)]())
-        case ast.Compare(ops=[op]):
-            for other in _COMPARE[type(op)]:
-                yield _with(node, ops=[other()])
+        case ast.Compare():
+            for i, op in enumerate(node.ops):
+                for other in _COMPARE[type(op)]:
+                    yield _with(node, ops=[*node.ops[:i], other(), *node.ops[i + 1 :]])
         case ast.BoolOp():
             yield _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
         case ast.UnaryOp(op=ast.USub() | ast.Invert() | ast.Not()):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from operators import Site
+from operators import Site, sites
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "mutation.json"
@@ -19,25 +18,21 @@ EQUIVALENT = Path(__file__).parent / "equivalent.json"
 Outcome = tuple[tuple[str, int, Site], str]
 
 
-def write(outcomes: Sequence[Outcome], before: Mapping[str, Any], modules: Sequence[str], seconds: float) -> None:
-    """Both files. Results of an earlier run stay for mutants that were not run again."""
-    run = {(m, n) for (m, n, _), _ in outcomes}
-    survivors = [{"module": m, "number": n, **asdict(s)} for (m, n, s), said in outcomes if not said]
-    counts = {m: dict(c) for m, c in before.get("modules", {}).items() if m in modules}
-    if before:
-        whole = {m for m, _ in run} if "again" not in before else set()
-        old = [s for s in before["survivors"] if (s["module"], s["number"]) not in run and s["module"] not in whole]
-        survivors = sorted([*old, *survivors], key=lambda s: (s["module"], s["number"]))
-    total = Counter(m for (m, _, _), _ in outcomes)
-    for module in modules:
-        if total[module] > counts.get(module, {}).get("mutants", 0):
-            counts[module] = {"mutants": total[module]}
-        if module in counts:
-            counts[module]["survived"] = sum(s["module"] == module for s in survivors)
+def write(outcomes: Sequence[Outcome], before: Mapping[str, Any], seconds: float) -> None:
+    """Both files. What `before` says of mutants that were not run again stays."""
+    run = {(module, number) for (module, number, _), _ in outcomes}
+    new = [{"module": m, "number": n, **asdict(s)} for (m, n, s), said in outcomes if not said]
+    old = [s for s in before.get("survivors", ()) if (s["module"], s["number"]) not in run]
+    survivors = sorted([*old, *new], key=lambda s: (s["module"], s["number"]))
+    counts = {m: dict(c) for m, c in before.get("modules", {}).items()}
+    for module in {m for m, _ in run}:
+        source = (ROOT / "src" / "sibling" / "maths" / f"{module}.py").read_text()
+        counts[module] = {"mutants": len(sites(source)), "survived": sum(s["module"] == module for s in survivors)}
+    counts = {m: counts[m] for m in sorted(counts)}
     results = {"seconds": round(before.get("seconds", 0) + seconds), "modules": counts, "survivors": survivors}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     PAGE.write_text(page(results))
-    print(f"{len(outcomes)} mutants, {sum(not said for _, said in outcomes)} survived, {seconds:.0f} s")
+    print(f"{len(outcomes)} mutants, {len(new)} survived, {seconds:.0f} s")
 
 
 def reasons() -> dict[tuple[str, str, str, str], str]:

@@ -52,12 +52,11 @@ def estimators() -> str:
 def objective_table() -> str:
     """One line an objective: its name and what it is put together from."""
     rows = [
-        f"| [`{row.name}`](#{anchor(row)}) | {row.title} | {_advantage(row)} | `{row.aggregation}` | {_kl(row)} "
-        f"| {_numbers(row.numbers)} |"
+        f"| [`{row.name}`](#{anchor(row)}) | {row.title} | {_advantage(row)} | `{row.aggregation}` | {_kl(row)} |"
         for row in OBJECTIVES.values()
     ]
-    head = "| `objective.type` | title | advantage | aggregation | KL, if any | numbers of its term |"
-    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+    head = "| `objective.type` | title | advantage | aggregation | KL, if any |"
+    return "\n".join([head, "|---|---|---|---|---|", *rows])
 
 
 def objective_rows() -> str:

@@ -12,7 +12,7 @@ import torch
 
 from sibling.batch import Completion, Prompt, Status
 from sibling.canonical import digest
-from sibling.config import GaeAdvantage, LearnedReward, LuffyObjective, Recipe
+from sibling.config import LearnedReward, Recipe
 from sibling.errors import TaskError
 from sibling.learner.explain import explain
 from sibling.learner.reward_model import RewardModel
@@ -155,11 +155,10 @@ class Parts:
 
     def expert(self) -> Expert | None:
         """The expert's trace of a task, for the objective that learns from one."""
-        objective = self.recipe.objective
-        if not isinstance(objective, LuffyObjective):
+        column = getattr(self.recipe.objective, "expert_column", None)
+        if column is None:
             return None
         tokenizer, eos, room = self.loaded.tokenizer, self.loaded.eos_ids[0], self.recipe.sampling.max_tokens
-        column = objective.expert_column
         return lambda task: expert_completion(task, column, lambda s: chat.encode(tokenizer, s), eos, room)
 
     def _decode(self, ids: Sequence[int]) -> str:
@@ -235,7 +234,7 @@ def build(recipe: Recipe, *, base: Path, compute_dtype: ComputeDtype | None = No
         loaded.model,
         learner,
         kl=recipe.objective.kl,
-        critic=advantage.critic if isinstance(advantage, GaeAdvantage) else None,
+        critic=getattr(advantage, "critic", None),
         total_updates=recipe.steps * learner.passes * learner.minibatches,
         seed=recipe.seed,
     )

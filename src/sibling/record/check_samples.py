@@ -97,8 +97,12 @@ def _rules(audit: Audit, weights: Sequence[float] | None) -> Rules | None:
         return None
     masked = audit.setting("filters", "mask_truncated") is True
     # Canonical JSON writes 1.0 as 1: a number is what the estimator's default is.
-    own = {n: float(numbers[n]) if isinstance(d, float) else numbers[n] for n, d in estimator.numbers.items()}
+    own = {n: float(numbers[n]) if _written_whole(numbers[n], d) else numbers[n] for n, d in estimator.numbers.items()}
     return Rules(estimator.name, own, masked, tuple(weights or ()))
+
+
+def _written_whole(value: object, default: object) -> bool:
+    return isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
 
 
 def _rows(audit: Audit, event: Event, names: Sequence[str], weights: Sequence[float] | None) -> list[RowMap] | None:
