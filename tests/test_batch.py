@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sibling.batch import Batch, Completion, Finish, Status, Verdict
+from sibling.batch import Batch, Completion, Finish, Status, StepScore, Verdict
 from sibling.errors import RunError
 
 
@@ -87,6 +87,28 @@ def test_select_takes_every_column_of_the_rows_asked_for(rows: list[int]) -> Non
             assert np.array_equal(getattr(part, name)[k], getattr(BATCH, name)[i])
 
 
+OPTIONAL: dict[str, Any] = {
+    "token_advantage": tuple(np.linspace(0, 1, len(c)) for c in BATCH.completions),
+    "values": tuple(np.linspace(0, 2, len(c), dtype=np.float32) for c in BATCH.completions),
+    "returns": tuple(np.linspace(0, 3, len(c)) for c in BATCH.completions),
+}
+
+
+@given(st.lists(st.integers(0, 3), unique=True).map(sorted))
+@settings(deadline=None, max_examples=16)
+def test_select_takes_the_columns_that_not_every_objective_has(rows: list[int]) -> None:
+    expert = np.array([False, True, False, True])
+    part = dataclasses.replace(BATCH, expert=expert, **OPTIONAL).select(rows)
+    assert part.expert is not None and part.expert.tolist() == expert[rows].tolist()
+    for name, column in OPTIONAL.items():
+        assert [v.tolist() for v in getattr(part, name)] == [column[i].tolist() for i in rows]
+
+
+def test_columns_that_an_objective_does_not_have_stay_absent() -> None:
+    part = BATCH.select([0, 2])
+    assert part.expert is None and all(getattr(part, name) is None for name in OPTIONAL)
+
+
 def test_select_of_an_array_of_rows() -> None:
     assert BATCH.select(np.flatnonzero(BATCH.group == 1)).advantage.tolist() == BATCH.advantage[2:].tolist()
 
@@ -102,6 +124,12 @@ def test_a_completion_has_tokens_and_a_log_prob_for_each() -> None:
     for wrong in ((ids, logprobs[:1]), (ids[:0], logprobs[:0])):
         with pytest.raises(RunError, match="one log-prob a token"):
             Completion(*wrong, Finish.eos, "a")
+
+
+def test_a_verdict_may_score_steps_and_an_expert_has_a_finish_of_its_own() -> None:
+    verdict = Verdict(Status.right, 1.0, steps=(StepScore(3, 0.5), StepScore(7, 1.0)))
+    assert [s.end for s in verdict.steps] == [3, 7] and Verdict(Status.wrong, 0.0).steps == ()
+    assert Finish("expert") is Finish.expert and {f.value for f in Finish} == {"eos", "stop", "length", "expert"}
 
 
 @pytest.mark.parametrize(

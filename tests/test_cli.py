@@ -102,7 +102,8 @@ def test_help_and_version_need_no_torch() -> None:
         (["report", "nowhere"], "nowhere is not a run directory"),
         (["verify", "nowhere"], "nowhere is not a run directory"),
         (["objectives", "dapoo"], "Did you mean dapo?"),
-        (["objectives", "grpo", "--explain", "recipes/tiny.yaml"], "one thing at a time"),
+        (["objectives", "grpo", "--explain", "recipes/tiny.yaml"], "key=value"),
+        (["objectives", "grpo", "--from-trl", "x.json"], "one thing at a time"),
         (["objectives", "--explain", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["objectives", "--from-trl", "nowhere.json"], "nowhere.json"),
         (["objectives", "--from-verl", "README.md"], "README.md"),
@@ -212,6 +213,8 @@ def test_a_recipe_is_explained_and_settings_of_others_become_recipes(sibling: Ru
     assert (code, err) == (0, "")
     assert "value loss = mean over the minibatch's tokens" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
+    _, out, _ = sibling("objectives", "--explain", "recipes/tiny.yaml", "objective.type=gspo")
+    assert "s = exp(mean_t lr_t)" in out
     (tmp_path / "trl.json").write_text(json.dumps({"loss_type": "grpo", "beta": 0.04, "num_generations": 4}))
     code, out, _ = sibling("objectives", "--from-trl", tmp_path / "trl.json")
     assert code == 0 and "beta: 0.04" in out and "group_size: 4" in out and "Not kept:" in out

@@ -214,7 +214,10 @@ class Learner:
 
 
 class ClipLook:
-    """For `Learner.update`: reads the old probabilities of tokens with A > 0, and of those that the upper bound clips, at every update."""
+    """Reads, at every update, the old probabilities of tokens with A > 0 and of those the upper bound clips.
+
+    An `extras` of `Learner.update`.
+    """
 
     def __init__(self, rollout: Rollout, advantage: Tensor, high: float) -> None:
         self.rollout, self.advantage, self.high = rollout, advantage, high

@@ -39,6 +39,7 @@ SECONDS = 60
 QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 AT_IMPORT = "at import"
+SOURCES: dict[str, str] = {}
 Mutant = tuple[str, int, Site]  # module, number of the mutation in it
 
 
@@ -51,7 +52,8 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     sys.dont_write_bytecode = True
     names = options.modules.split(",") if options.modules else sorted(p.stem for p in MATHS.glob("[a-z]*.py"))
-    mutants = [(n, i, s) for n in names for i, s in enumerate(sites((MATHS / f"{n}.py").read_text()))]
+    SOURCES.update((n, (MATHS / f"{n}.py").read_text()) for n in names)  # once: the run takes a while
+    mutants = [(n, i, s) for n in names for i, s in enumerate(sites(SOURCES[n]))]
     before = json.loads(RESULTS.read_text()) if (options.again or options.modules) and RESULTS.exists() else {}
     if options.again:
         alive = {(m["module"], m["number"]) for m in before["survivors"]}
@@ -65,7 +67,7 @@ def main() -> None:
 
 
 def forked(work: Callable[[], str], seconds: int = SECONDS) -> str:
-    """What `work` says in a process of its own: text, or "timeout" or "crash"."""
+    """What `work` says in a process of its own: text, or "timeout", or "crash" where a signal ended it."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -85,14 +87,16 @@ def forked(work: Callable[[], str], seconds: int = SECONDS) -> str:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return "timeout" if os.WTERMSIG(status) == signal.SIGALRM else "crash"
-    return said if os.WEXITSTATUS(status) == 0 else "crash"
+    if os.WEXITSTATUS(status) != 0:
+        raise RuntimeError("The mutation run itself failed in a child; its traceback is above")
+    return said
 
 
 def imported(mutant: Mutant) -> str:
     """A mutant of code that runs at import: the module is loaded from its changed source, under all its tests."""
     module, number, _ = mutant
     path = str(MATHS / f"{module}.py")
-    source = ast.unparse(mutated(Path(path).read_text(), number)).encode()
+    source = ast.unparse(mutated(SOURCES[module], number)).encode()
 
     def work() -> str:
         from jaxtyping._import_hook import _JaxtypingLoader  # the loader the tests install
@@ -200,10 +204,10 @@ class Session:
         return {f: [p for *_, p in sorted(rows)] for f, rows in calls.items() if f"{f}!" in calls}
 
     def _noticed(self, session: pytest.Session, mutant: Mutant, tests: Sequence[int]) -> str:
-        silence()
         module, number, site = mutant
-        tree = compile(mutated((MATHS / f"{module}.py").read_text(), number), module, "exec", dont_inherit=True)
+        tree = compile(mutated(SOURCES[module], number), module, "exec", dont_inherit=True)
         _function(module, site.function).__code__ = _code(tree, site.function)
+        silence()
         return next((session.items[i].nodeid for i in tests if _run(session.items[i])), "")
 
 

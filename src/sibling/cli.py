@@ -214,7 +214,8 @@ def objectives(
         list[str] | None, typer.Argument(metavar="NAME | check FILE", help="An objective, or a file of vectors.")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--explain", metavar="RECIPE", help="Print what a recipe will minimise, in full.")
+        Path | None,
+        typer.Option("--explain", metavar="RECIPE", help="What a recipe will minimise; key=value as in train."),
     ] = None,
     from_trl: Annotated[
         Path | None, typer.Option(metavar="JSON", help="Translate the settings of a TRL trainer into a recipe.")
@@ -230,15 +231,16 @@ def objectives(
     `sibling objectives check FILE` runs every case of a file of golden vectors; a miss exits with 1.
     """
     asked = [option for option in (recipe, from_trl, from_verl) if option is not None]
-    if len(asked) > 1 or (asked and words):
+    if len(asked) > 1 or (asked and words and recipe is None):
         raise RequestError("objectives does one thing at a time", wanted="a name, check FILE, or one of its options")
     if from_trl is not None or from_verl is not None:
         _translate(from_trl, from_verl)
         return
     _require_training()
+    if recipe is not None:
+        _explain_recipe(recipe, words or [])
+        return
     match words or []:
-        case [] if recipe is not None:
-            _explain_recipe(recipe)
         case []:
             _show_objectives(None, as_json)
         case ["check", file]:
@@ -353,12 +355,12 @@ def _show_objectives(name: str | None, as_json: bool) -> None:
         typer.echo(describe(rows[0], width=width()))
 
 
-def _explain_recipe(file: Path) -> None:
+def _explain_recipe(file: Path, overrides: Sequence[str]) -> None:
     from sibling.config import load_recipe
     from sibling.learner.explain import explain as explain_recipe
     from sibling.maths.objectives import OBJECTIVES
 
-    recipe = load_recipe(file)
+    recipe = load_recipe(file, overrides)
     typer.echo(explain_recipe(recipe, OBJECTIVES[recipe.objective.type], width=width()))
 
 

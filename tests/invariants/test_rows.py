@@ -22,6 +22,7 @@ from small_batches import (
 )
 
 from sibling.config import EntropyBonus, EntropyMask, Kl, Learner, LoraFinetune, Optimizer
+from sibling.learner.sums import Sums
 from sibling.learner.values import learn_values
 from sibling.maths.aggregation import BY_MICRO_BATCH
 from sibling.maths.objectives import OBJECTIVES
@@ -115,9 +116,11 @@ def test_the_value_loss_has_any_split():
         with torch.no_grad():
             critic.model.head.weight += 0.1  # at 0 the trunk has no gradient
         critic.optimizer.register_step_pre_hook(note)
-        norm = learn_values(critic, step.passes, for_row(BATCH, objective), np.arange(BATCH.size), None)
-        found.append((seen, norm))
-    assert found[0][1] == pytest.approx(found[2][1], rel=1e-4) == pytest.approx(found[1][1], rel=1e-4)
+        sums = Sums()
+        learn_values(critic, step.passes, for_row(BATCH, objective), np.arange(BATCH.size), sums)
+        found.append((seen, sums.values))
+    assert found[0][1] == pytest.approx(found[2][1], rel=1e-4)
+    assert found[1][1] == pytest.approx(found[2][1], rel=1e-4)
     assert relative_gap(found[0][0], found[2][0]) <= 1e-5 >= relative_gap(found[1][0], found[2][0])
     assert any(float(g.abs().max()) > 0 for n, g in found[2][0].items() if "trunk" in n)
 
@@ -134,11 +137,12 @@ def test_a_dead_group_changes_nothing_by_being_computed(row):
         assert relative_gap(a, b) <= 1e-5
 
 
-WITHOUT_SKIPPING = {"clip_cov", "kl_cov", "local_mean"}
-"""Rows whose selector looks at every token of the minibatch, or whose denominators are those of the micro-batches."""
+WITHOUT_SKIPPING = {"clip_cov", "kl_cov", "local_mean", "kimi"}
+"""Rows whose selector looks at every token of the minibatch, whose denominators are those of the micro-batches, or
+whose term has a gradient at A = 0 once the policy has moved."""
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r != "kimi"])  # its squared log-ratio reaches every token later
+@pytest.mark.parametrize("row", ROWS)
 def test_a_dead_group_is_not_computed_where_only_the_policy_term_reaches_it(row):
     objective = objective_of(row)
     _, stats, _ = run(objective, with_dead(computed=False), passes=1)
@@ -155,8 +159,9 @@ def test_a_group_whose_advantages_are_zero_has_no_policy_gradient(row):
     batch = BATCH.select(np.flatnonzero(DEAD))
     batch = dataclasses.replace(batch, advantage=np.zeros(batch.size))
     (found,), stats, _ = run(objective_of(row), batch, passes=1)
-    assert all(bool((g == 0).all()) for g in found.values()) or row == "kl_cov"
-    assert stats["policy_loss"] == 0 and max(float(g.abs().max()) for g in found.values()) <= 1e6 * (row == "kl_cov")
+    assert stats["policy_loss"] == 0
+    # KL-Cov's penalty is c abs(log-ratio), whose (sub)gradient at a log-ratio of 0 is 0 as well.
+    assert all(bool((g == 0).all()) for g in found.values())
 
 
 @pytest.mark.parametrize(
@@ -231,7 +236,7 @@ def test_the_ratio_is_exactly_one_before_the_first_update(row, passes, dtype):
         {"kl": Kl(beta=0.3)},
         {"entropy_mask": EntropyMask(keep_top=0.3), "entropy_bonus": EntropyBonus(coefficient=0.2)},
     ],
-    ids=lambda c: "-".join(c),
+    ids="-".join,
 )
 def test_the_ratio_is_exactly_one_with_parts_around(changes, finetune, dtype):
     for row in ("dapo", "kl_cov"):

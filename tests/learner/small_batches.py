@@ -132,11 +132,12 @@ BY_TOKEN = ("process", "gae", "reinforce_pp", "reinforce_pp_baseline")
 
 def objective_of(row: str, **changes: Any) -> Any:
     """The row's section. Selectors pick a fifth of the tokens, so that a small batch has some; clips of sequences are
-    wide enough that one update does not put every sequence beyond them.
+    wide enough that one update does not put every sequence beyond them; Kimi's square weighs something.
     """
     own: dict[str, dict[str, float]] = {
         "clip_cov": {"share": 0.2, "score_low": 0.05, "score_high": 99.0},
         "kl_cov": {"share": 0.2},
+        "kimi": {"tau": 2.0},
         **{r: {"clip_low": 0.5, "clip_high": 0.5} for r in ("gspo", "gspo_token", "luspo")},
         "rloo_clip": {"clip_low": 0.9, "clip_high": 9.0},
     }

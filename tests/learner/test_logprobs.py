@@ -69,6 +69,36 @@ def test_entropies_survive_chunks(monkeypatch):
     assert torch.allclose(whole, cut, rtol=1e-5)
 
 
+def entropy_gradient(model, weights):
+    """Gradients of a weighted sum of entropies, by autograd from the model's own forward pass."""
+    total = 0.0
+    for group, completion, w in zip(BATCH.group, BATCH.completions, weights, strict=True):
+        ids = torch.from_numpy(np.concatenate([BATCH.prompts[group], completion]))[None]
+        logp = model(input_ids=ids, use_cache=False).logits[0, len(BATCH.prompts[group]) - 1 : -1].log_softmax(-1)
+        total = total + (w[: len(completion)] * -(logp.exp() * logp).sum(-1)).sum()
+    total.backward()
+    return gradients(model)
+
+
+@pytest.mark.parametrize("chunk", [512, 5])
+def test_entropies_with_gradient_for_a_bonus(chunk, monkeypatch):
+    monkeypatch.setattr(logprobs, "HEAD_CHUNK", chunk)
+    model = packed_model()
+    scored = score(model, ROWS, Sampling(), entropy_gradient=True)
+    weights = torch.randn(scored.entropy.shape, generator=torch.Generator().manual_seed(0))
+    (scored.entropy * weights).sum().backward()
+    assert relative_gap(gradients(model), entropy_gradient(plain_model(), weights)) < 1e-4
+
+
+def test_log_probs_are_the_same_bits_with_and_without_an_entropy():
+    """A ratio of exactly one rests on this: old log-probs are scored without the entropy's gradient."""
+    found = [
+        score(packed_model(), ROWS, Sampling(), **options).logprobs.detach()
+        for options in ({}, {"with_entropy": True}, {"entropy_gradient": True})
+    ]
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
 def head_sizes(model, rows, backward=False):
     """Rows of every call of the vocabulary head."""
     sizes = []

@@ -118,3 +118,24 @@ def test_a_sequence_without_any_token():
     [result] = check_cases(only("obj-002", emptied), "float64")
     names = {phrase.split(":")[0] for phrase in result.detail.split("; ")}
     assert {"loss", "token_weight", "active_tokens"} <= names and "grad" not in names and "nan" not in result.detail
+
+
+def misses(case_id, change):
+    """Names of the numbers that differ from the file's after the change."""
+    [result] = check_cases(only(case_id, change), "float64")
+    return {phrase.split(":")[0] for phrase in result.detail.split("; ")}
+
+
+def test_a_truncated_sequence_keeps_the_weights_of_its_own_mask():
+    def truncated(case):
+        case["mask_truncated"] = True
+        case["sequences"][0]["truncated"] = True
+
+    assert "grad" in misses("obj-065", truncated) and "is_weights" not in misses("obj-065", truncated)
+
+
+def test_a_group_of_one_has_no_advantage_without_a_baseline_either():
+    def alone(case):
+        case["sequences"][0]["group"] = "alone"
+
+    assert {"advantages_sequence", "grad"} <= misses("obj-034", alone)

@@ -33,6 +33,7 @@ class Recorded:
     hostile: str = ""
     rewards: tuple[str, ...] = ("final_number",)
     leave_out: frozenset[str] = frozenset()  # statistics that were not measured
+    also: Mapping[str, float] = field(default_factory=dict)  # further statistics, each rising from step to step
     hours: float = 0.0
     findings: list[dict[str, Any]] = field(default_factory=list)
 
@@ -262,6 +263,7 @@ def stats_of(step: int, rows: list[Row], what: Recorded) -> tuple[dict[str, floa
         "sampled_tokens_per_second": float(900 + 200 * random.random()),
         "trained_tokens_per_second": float(2400 + 400 * random.random()),
     }
+    stats |= {k: v * step for k, v in what.also.items()}
     return {k: v for k, v in stats.items() if k not in what.leave_out}, wall
 
 

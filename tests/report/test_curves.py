@@ -32,7 +32,20 @@ def test_the_curves_of_a_run(tmp_path: Path) -> None:
         "Gradient norm",
         "Speed",
     ]
-    assert missing == ["KL to the reference"]
+    assert missing == ["KL to the reference", "Critic", "Value loss", "Sampler correction"]
+
+
+def test_the_curves_of_a_run_with_a_critic_a_reference_and_a_correction(tmp_path: Path) -> None:
+    also = {"kl": 0.01, "explained_variance": 0.1, "value_loss": 0.2, "sampler_weight_mean": 0.3}
+    view = gather(make_run(tmp_path / "run", Recorded(steps=3, planned=3, also=also)))
+    shown, missing = figures(view)
+    assert {"KL to the reference", "Critic", "Value loss", "Sampler correction"} <= set(titles(shown))
+    assert missing == []
+    for key, title in zip(also, ("KL to the reference", "Critic", "Value loss", "Sampler correction"), strict=True):
+        drawn = next(f for f in shown if f"<b>{title}</b>" in f)
+        data = json.loads(unescape(re.findall(r'data-points="(.*?)"', drawn)[0]))
+        assert data["series"][0]["x"] == [1, 2, 3]
+        assert view.series[key] == [(s, also[key] * s) for s in (1, 2, 3)]
 
 
 def test_what_was_not_measured_is_named_and_not_drawn(tmp_path: Path) -> None:

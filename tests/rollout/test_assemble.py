@@ -121,6 +121,13 @@ def test_a_single_score_left_in_a_group_is_too_few() -> None:
         assert batch.group.tolist() == [0, 1, 1]
 
 
+def test_without_a_baseline_a_single_score_left_is_trained_on() -> None:
+    """Nothing is compared, so a sibling that failed takes nothing from the one that did not."""
+    rows, batch = made(group(0, 2.0, None), group(1, 0.0, None), estimator="reinforce")
+    assert fates(rows, 0) == ["trained", "reward_error"] and advantages(rows, 0) == [2.0, 0.0]
+    assert fates(rows, 1) == ["too_few_scores", "reward_error"] and batch.size == 2
+
+
 def test_fates_that_are_settled_stay_and_their_rows_are_no_evidence() -> None:
     """The batch std is that of 1 and -1 alone, sqrt 2: refilled and failed completions have no say."""
     refilled = group(1, 100.0, 100.0)

@@ -75,10 +75,13 @@ class Parts:
     def check_prompts(self) -> None:
         """Render the held-out prompts, every prompt of a finite source and the first ones of a generator.
 
-        Raises `TaskError` naming the first that do not fit and the number of all.
+        Raises `TaskError` naming the first that do not fit and the number of all, or an expert's trace that does not.
         """
-        tasks = [*_first_epoch(self.recipe, self.source), *self.held_out]
-        self._require_fit(self._render(task) for task in tasks)
+        tasks = _first_epoch(self.recipe, self.source)
+        self._require_fit(self._render(task) for task in [*tasks, *self.held_out])
+        expert = self.expert()
+        for task in tasks if expert is not None else ():
+            expert(task)
 
     def _room(self) -> int:
         """Most tokens a prompt may have."""
