@@ -11,9 +11,9 @@ author = "The sibling authors"
 copyright = "The sibling authors. Apache-2.0"
 release = importlib.metadata.version("sibling")
 
-extensions = ["myst_parser", "config_reference", "mathml"]
+extensions = ["myst_parser", "config_reference", "mathml", "objective_table"]
 html_math_renderer = "mathml"
-myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "fieldlist"]
+myst_enable_extensions = ["myst_parser", "config_reference", "mathml", "objective_table"]
 myst_heading_anchors = 4
 exclude_patterns = ["_build"]
 

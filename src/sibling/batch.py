@@ -39,7 +39,7 @@ class Fate(StrEnum):
     """What became of a generated completion. Exactly one holds for each: generated = trained + rejected."""
 
     trained = "trained"
-    dead_group = "dead_group"  # every score of the group is equal: advantage exactly 0, not computed when beta = 0
+    dead_group = "dead_group"  # every advantage of its group is exactly 0, as where siblings score the same
     refilled = "refilled"  # dynamic sampling leaves its dead group out, replaced as far as the budget goes
     reward_error = "reward_error"  # a reward failed (policy drop_sample)
     reward_abstain = "reward_abstain"  # a reward declined (policy drop_sample)

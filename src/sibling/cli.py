@@ -234,10 +234,12 @@ def objectives(
     if len(asked) > 1 or (asked and words and recipe is None):
         raise RequestError("objectives does one thing at a time", wanted="a name, check FILE, or one of its options")
     if from_trl is not None or from_verl is not None:
-        _translate(from_trl, from_verl)
+        _translate(from_trl, from_verl, as_json)
         return
     _require_training()
     if recipe is not None:
+        if as_json:
+            raise RequestError("An explanation is text", seen="--explain with --json", do="Leave --json out")
         _explain_recipe(recipe, words or [])
         return
     match words or []:
@@ -364,7 +366,9 @@ def _explain_recipe(file: Path, overrides: Sequence[str]) -> None:
     typer.echo(explain_recipe(recipe, OBJECTIVES[recipe.objective.type], width=width()))
 
 
-def _translate(trl: Path | None, verl: Path | None) -> None:
+def _translate(trl: Path | None, verl: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
     from sibling.report.peers import read_settings, translation_text
     from sibling.report.trl import from_trl
     from sibling.report.verl import from_verl
@@ -374,7 +378,7 @@ def _translate(trl: Path | None, verl: Path | None) -> None:
     else:
         assert verl is not None
         translation = from_verl(read_settings(verl))
-    typer.echo(translation_text(translation, width()))
+    typer.echo(json.dumps(asdict(translation), indent=2) if as_json else translation_text(translation, width()))
 
 
 def _check_objectives(file: Path, precisions: list[Literal["float64", "float32"]], as_json: bool) -> None:

@@ -35,7 +35,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "abstain_share": Quantity("share", "verdicts with status abstain, of all verdicts"),
         "generated": Quantity("completions", "completions generated in the step"),
         "trained": Quantity("completions", "completions that entered the update"),
-        "live_groups": Quantity("groups", "groups of the step's batch whose rewards are not all equal"),
+        "live_groups": Quantity("groups", "groups of the step's batch with an advantage other than exactly 0"),
         "dead_groups_all_right": Quantity("groups", "dead groups generated in which every verdict says right"),
         "dead_groups_all_wrong": Quantity("groups", "dead groups generated in which some verdict does not"),
         "sampling_rounds": Quantity("rounds", "sampling rounds, refills included"),
@@ -46,7 +46,9 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "kl": Quantity("nats/token", "mean KL estimate to the reference over active tokens (the chosen estimator)"),
         "entropy": Quantity("nats/token", "mean entropy of the sampling distribution at trained positions"),
         "ratio_mean": Quantity("ratio", "mean of pi_new / pi_old over active tokens, last pass"),
-        "ratio_identity_gap": Quantity("ratio", "largest |ratio - 1| in the first pass: 0 when pi_old is pi_new"),
+        "ratio_identity_gap": Quantity(
+            "ratio", "largest |ratio - 1| before the first update: 0, as pi_old is pi_new then"
+        ),
         "clip_low_share": Quantity("share", "active tokens below the lower clip bound with a negative advantage"),
         "clip_high_share": Quantity("share", "active tokens above the upper clip bound with a positive advantage"),
         "clip_dual_share": Quantity("share", "trained tokens at the dual clip, with a negative advantage"),

@@ -136,6 +136,6 @@ def test_a_truncated_sequence_keeps_the_weights_of_its_own_mask():
 
 def test_a_group_of_one_has_no_advantage_without_a_baseline_either():
     def alone(case):
-        case["sequences"][0]["group"] = "alone"
+        case["sequences"][1]["group"] = "alone"  # its reward is 1
 
     assert {"advantages_sequence", "grad"} <= misses("obj-034", alone)

@@ -219,11 +219,11 @@ def test_without_scored_steps_the_reward_is_the_one_step_at_the_last_token() -> 
 
 def test_steps_of_several_rewards_are_weighted_and_in_order() -> None:
     """A reward without steps has no say where another one scored some."""
-    pair = (verdict(1.0, (1, 1.0), (2, 0.0)), verdict(1.0, (2, 1.0)), verdict(5.0))
+    pair = (verdict(1.0, (1, 1.0), (2, 0.0)), verdict(1.0, (1, 1.0)), verdict(5.0))
     rows, _ = made(group(0, 7.0, 7.0, verdicts=[pair, pair]), estimator="process", steps=True, weights=(2.0, -0.5, 1.0))
     first = rows[0].evidence
     assert first is not None and first.step_ends is not None and first.step_scores is not None
-    assert first.step_ends.tolist() == [0, 2, 2] and first.step_scores.tolist() == [2.0, 0.0, -0.5]
+    assert first.step_ends.tolist() == [0, 0, 2] and first.step_scores.tolist() == [2.0, -0.5, 0.0]
 
 
 def test_a_completion_without_a_score_has_no_steps_and_no_evidence() -> None:

@@ -84,7 +84,7 @@ ROWS = (
     Objective(
         name="local_mean",
         title="GRPO with local token means",
-        paper="TRL's loss_type bnpo; not the BNPO of arXiv 2506.02864",
+        paper="TRL's loss_type bnpo; no paper",
         equation=f"loss = (1/M) sum_m (1/sum_(j in m) T_j) sum_(i in m) sum_t {_TERM},  M micro-batches,  {_GROUP}",
         aggregation="micro_token_mean",
         numbers=CLIP,

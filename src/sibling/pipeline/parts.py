@@ -80,8 +80,9 @@ class Parts:
         tasks = _first_epoch(self.recipe, self.source)
         self._require_fit(self._render(task) for task in [*tasks, *self.held_out])
         expert = self.expert()
-        for task in tasks if expert is not None else ():
-            expert(task)
+        if expert is not None:
+            for task in tasks:
+                expert(task)
 
     def _room(self) -> int:
         """Most tokens a prompt may have."""
