@@ -13,7 +13,7 @@ release = importlib.metadata.version("sibling")
 
 extensions = ["myst_parser", "config_reference", "mathml", "objective_table"]
 html_math_renderer = "mathml"
-myst_enable_extensions = ["myst_parser", "config_reference", "mathml", "objective_table"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 4
 exclude_patterns = ["_build"]
 

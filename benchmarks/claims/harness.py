@@ -49,11 +49,7 @@ class Block(nn.Module):
 
 
 class Policy(nn.Module):
-    """Token and position embeddings, blocks, vocabulary head.
-
-    `cap` bounds the logits, cap tanh(logits / cap), so that no token ever becomes certain; `prior` [V] is the first
-    value of the head's bias.
-    """
+    """Token and position embeddings, blocks, vocabulary head; `prior` [V] is the first value of the head's bias."""
 
     def __init__(
         self,
@@ -62,13 +58,12 @@ class Policy(nn.Module):
         *,
         width: int = 32,
         layers: int = 1,
-        cap: float | None = None,
         prior: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.embed, self.position = nn.Embedding(vocabulary, width), nn.Embedding(positions, width)
         self.blocks = nn.ModuleList(Block(width, 4) for _ in range(layers))
-        self.norm, self.head, self.cap = nn.LayerNorm(width), nn.Linear(width, vocabulary), cap
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary)
         if prior is not None:
             self.head.bias.data.copy_(prior)
 
@@ -80,10 +75,7 @@ class Policy(nn.Module):
         for i, block in enumerate(self.blocks):
             x, kept = block(x, None if past is None else past[i])
             cache.append(kept)
-        logits = self.head(self.norm(x))
-        if self.cap is not None:
-            logits = self.cap * torch.tanh(logits / self.cap)
-        return logits.log_softmax(dim=-1), cache
+        return self.head(self.norm(x)).log_softmax(dim=-1), cache
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ class Estimate:
 
     def text(self, digits: int = 2) -> str:
         """`mean [low, high]`."""
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        mean, low, high = (f"{round(x, digits) + 0.0:.{digits}f}" for x in (self.mean, self.low, self.high))  # no "-0"
+        return f"{mean} [{low}, {high}]"
 
 
 def estimate(values: Sequence[float]) -> Estimate:

@@ -11,6 +11,7 @@ import ast
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _BINARY = {
     ast.Add: ast.Sub,
@@ -63,7 +64,7 @@ class Mutator(ast.NodeTransformer):
         self._classes: list[str] = []
         self._function = ""
 
-    def visit(self, node: ast.AST) -> ast.AST | None:
+    def visit(self, node: ast.AST) -> Any:
         """The node, or what stands there instead."""
         if isinstance(node, ast.Raise | ast.Assert | ast.Delete | ast.Import | ast.ImportFrom | ast.JoinedStr):
             return node
@@ -74,7 +75,7 @@ class Mutator(ast.NodeTransformer):
             if len(self.sites) == self.wanted:
                 chosen = ast.copy_location(new, node)
             self.sites.append(Site(self._function, getattr(node, "lineno", 0), _text(node), _text(new)))
-        visited: ast.AST | None = super().visit(node)
+        visited = super().visit(node)
         return visited if chosen is None else chosen
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
@@ -118,8 +119,8 @@ def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
             yield node.operand
         case ast.Constant(value=bool()):
             yield ast.Constant(not node.value)
-        case ast.Constant(value=int() | float()):
-            yield ast.Constant(node.value + 1)
+        case ast.Constant(value=int() | float() as number):
+            yield ast.Constant(number + 1)
         case ast.If() | ast.IfExp() | ast.While():
             yield _with(node, test=ast.UnaryOp(ast.Not(), node.test))
         case ast.comprehension(ifs=[test]):

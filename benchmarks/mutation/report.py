@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from operators import Site, sites
+from mutation.operators import Site, sites
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "mutation.json"

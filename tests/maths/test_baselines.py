@@ -37,6 +37,7 @@ def test_optimal_length_by_hand():
     assert got.tolist() == pytest.approx([-1.2, -2.2, 1.8, 0, 0, 0, 0, 0, 0])
     # Without tokens there is nothing to weigh by: the reward itself, on no token.
     assert b.optimal_length(REWARD, GROUP, 0 * tokens)[:3].tolist() == [1, 0, 4]
+    assert b.optimal_length(unit([1, 0]), np.zeros(2, int), np.array([1, 0])).tolist() == [0, -1]  # one token in all
     assert (b.optimal_length(unit([0.7] * 8), np.zeros(8, int), np.arange(8)) == 0).all()
 
 

@@ -74,5 +74,8 @@ def test_bad_requests_are_refused(function):
         function(*group_of(3, 1), k=0)
     with pytest.raises(RunError, match="3 scored, k = 4"):
         function(*group_of(3, 1), k=4)
+    mixed = np.array([1.0, 0.0, 0.0, 1.0, 0.0]), np.array([0, 0, 0, 1, 1])
+    with pytest.raises(RunError, match="2 scored, k = 3"):  # the smallest group decides
+        function(*mixed, k=3)
     with pytest.raises(RunError, match="one length"):
         function(np.array([1.0]), np.array([0, 0]), k=1)

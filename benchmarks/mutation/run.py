@@ -1,9 +1,10 @@
-"""Changes one thing at a time in src/sibling/maths and asks whether the tests notice: `make mutation`.
+"""Change one thing at a time in the maths and ask the tests: `python benchmarks/mutation/run.py` (or `make mutation`).
 
 One process that forks. Code in functions is swapped inside a pytest session that has collected its tests once; each
-mutant runs only the tests that call its function, quickest first, up to the first failure. Tables and defaults run
-at import, so their mutants start a session of their own. A mutant that takes longer than a minute of processor time is
-counted as noticed. Writes benchmarks/mutation.json and docs/mutation.md. `--again` runs the survivors of the last run only.
+mutant runs only the tests that call its function, those of its own module first, then the quickest, up to the first
+failure. Tables and defaults run at import, so their mutants start a session of their own. A mutant that takes longer
+than a minute of processor time counts as noticed. Writes benchmarks/mutation.json and docs/mutation.md. `--again`
+runs only the mutants that survived the last run, `--modules` only those of some modules.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+if str(HERE.parent) not in sys.path:  # the package is not installed; this file is started by its path
+    sys.path.insert(0, str(HERE.parent))
+
+from mutation.operators import Site, mutated, sites  # noqa: E402
+from mutation.report import RESULTS, write  # noqa: E402
+
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE))
-
-from operators import Site, mutated, sites  # noqa: E402  beside this file
-from report import RESULTS, write  # noqa: E402
-
 MATHS = ROOT / "src" / "sibling" / "maths"
 TESTS = ROOT / "tests" / "maths"
 SECONDS = 60
@@ -110,7 +112,7 @@ def imported(mutant: Mutant) -> str:
                 raise OSError  # no code from before the change
             return bytes(read(self, place))
 
-        _JaxtypingLoader.get_data = changed  # type: ignore[method-assign]
+        setattr(_JaxtypingLoader, "get_data", changed)  # noqa: B010  mypy: the stub's argument has another name
         silence()
         first = [p for p in (TESTS / f"test_{module}.py",) if p.exists()]
         rest = sorted(p for p in TESTS.glob("test_*.py") if p not in first and p.stem not in SLOW)
@@ -232,7 +234,8 @@ def _function(module: str, name: str) -> FunctionType:
     found: Any = importlib.import_module(f"sibling.maths.{module}")
     for part in name.split("."):
         found = inspect.getattr_static(found, part)
-    found = inspect.unwrap(found.fget if isinstance(found, property) else found)
+    getter: Any = found.fget if isinstance(found, property) else found
+    found = inspect.unwrap(getter)
     assert isinstance(found, FunctionType)
     return found
 
