@@ -141,6 +141,7 @@ def test_every_claim_says_what_was_expected_and_by_which_rule() -> None:
         assert set(text) == set(claim.LABELS)
         assert re.search(r"arxiv\.org/abs/\d{4}\.\d{5}", text["Source"]), own.key
         assert "interval" in text["Rule"], own.key
+        assert own.remark, own.key
 
 
 def test_a_docstring_without_a_rule_is_refused() -> None:
@@ -175,24 +176,30 @@ def test_ticks_cover_the_values(low: float, span: float) -> None:
 # ------------------------------------------------------------------------------------------ runs kept
 
 
-def _claim(measured: dict[str, float], **changes: Any) -> Any:
-    given_ = {"key": "toy", "settings": {"n": 3}, "arms": {"a": "first", "b": "second"}, "measured": measured}
-    return SimpleNamespace(**(given_ | changes), also=())
+def _claim(**changes: Any) -> Any:
+    given_ = {"key": "toy", "settings": {"n": 3}, "arms": {"a": "first", "b": "second"}}
+    return SimpleNamespace(**(given_ | changes), also=(), measure=_claim)
 
 
-def test_a_run_is_taken_over_only_with_the_same_settings(tmp_path: Path) -> None:
-    own = _claim({})
+def test_a_run_is_taken_over_only_with_the_same_settings_and_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = _claim()
     assert store.load_unit(tmp_path, own, "a", 1) is None
     store.save_unit(tmp_path, own, "a", 1, {"x": 1 / 3}, 2.0)
     unit = store.load_unit(tmp_path, own, "a", 1)
     assert unit is not None and unit["values"] == {"x": 0.333333}
-    assert store.load_unit(tmp_path, _claim({}, settings={"n": 4}), "a", 1) is None
+    assert store.load_unit(tmp_path, _claim(settings={"n": 4}), "a", 1) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "code_digest", lambda module: "sha256:other")
+        assert store.load_unit(tmp_path, own, "a", 1) is None
     assert [p.name for p in (tmp_path / "toy").iterdir()] == ["a-1.json"]
 
 
 def test_a_claim_enters_the_results_when_all_its_runs_are_there(tmp_path: Path) -> None:
-    own = _claim({})
-    earlier = {"claims": {"old": {"arms": {}}}}
+    own = _claim()
+    earlier = {"seeds": 2, "claims": {"old": {"arms": {}}}}
+    assert store.collect(tmp_path, [own], 3, earlier)["claims"] == {}
     for arm in own.arms:
         assert "toy" not in store.collect(tmp_path, [own], 2, earlier)["claims"]
         for seed in store.measured_seeds(2):
@@ -225,6 +232,42 @@ def test_a_wrong_request_is_refused(arguments: list[str], capsys: pytest.Capture
         run.main(arguments)
     assert ended.value.code == 2
     assert "length" in capsys.readouterr().err or "--seeds" in arguments
+
+
+SHORT: dict[str, dict[str, Any]] = {
+    "length": {"updates": 2, "window": 1, "most_tokens": 4, "prompts": 4},
+    "entropy": {"rollouts": 2, "passes": 2, "updates_a_pass": 1},
+    "dynamic": {"most_updates": 2, "most_rounds": 2},
+    "aggregation": {"updates": 2, "last": 1, "window": 1, "most_tokens": 10, "passes": 1},
+    "difficulty": {"groups": 40},
+    "staleness": {"updates": 2, "last": 1, "prompts": 4},
+}
+
+
+def test_every_claim_measures_and_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far too short to say anything; `critic` starts processes and is left to the run itself."""
+    measured: dict[str, Any] = {}
+    with harness.one_thread():
+        for key, changes in SHORT.items():
+            own = registry.CLAIMS[key]
+            for name, value in changes.items():
+                monkeypatch.setitem(own.settings, name, value)
+            measured[key] = {"arms": {arm: [own.measure(arm, seed) for seed in (0, 1)] for arm in own.arms}}
+            assert own.measure(next(iter(own.arms)), 0) == next(iter(measured[key]["arms"].values()))[0]
+    for key in SHORT:
+        runs = store.runs_of({"claims": measured}, registry.CLAIMS[key])
+        assert runs is not None
+        judgement = registry.CLAIMS[key].judge(runs)
+        assert judgement.statements and judgement.tables and judgement.charts
+        for content in judgement.tables:
+            assert {len(row) for row in content.rows} == {len(content.head)}
+        for chart in judgement.charts.values():
+            ET.fromstring(figure.svg(chart))
+
+
+def test_runs_of_other_arms_are_not_judged() -> None:
+    own = registry.CLAIMS["length"]
+    assert store.runs_of({"claims": {"length": {"arms": {"grpo": []}}}}, own) is None
 
 
 # ------------------------------------------------------------------------------------------ the harness

@@ -1,7 +1,7 @@
 """Claim: Averaging over all tokens of the batch, in place of each completion's own mean, lets long completions count
 by their length: what is right in them is learned faster, and bad long ones are held down.
 
-Source: DAPO, [2503.14476](https://arxiv.org/abs/2503.14476), section 3.3 and figure 4.
+Source: DAPO, [2503.14476](https://arxiv.org/abs/2503.14476), section 3.3.
 
 Design: Words of one to eight letters are to be replaced letter by letter and ended; the reward is the share of the
 answer's places (letters and end) that are right, at most 24 tokens are drawn, and tokens past the answer's end cost

@@ -1,6 +1,6 @@
 """Claim: GRPO needs no value model and so saves a large part of PPO's memory and compute.
 
-Source: DeepSeekMath, [2402.03300](https://arxiv.org/abs/2402.03300), section 4.1 and figure 4.
+Source: DeepSeekMath, [2402.03300](https://arxiv.org/abs/2402.03300), section 4.1.
 
 Design: The package's whole pipeline (sampling, reward, advantages, update, record) on a randomly initialised
 llama-shaped model of some 25 million float32 weights, as `grpo` and as `ppo` with its critic, a copy of the policy's

@@ -158,10 +158,11 @@ that easy and hard questions come to weigh more than middling ones; they do not,
 
 CLAIM = Claim(
     "difficulty",
-    "The group's std gives easy and hard prompts more weight",
+    "The group's std and the weight of easy and hard prompts",
     __doc__ or "",
     SETTINGS,
     ARMS,
     measure,
     judge,
+    REMARK,
 )

@@ -1,7 +1,7 @@
 """Claim: Dynamic sampling (drawing prompts until the batch is full of groups that are neither all right nor all
 wrong) reaches a reward in fewer updates.
 
-Source: DAPO, [2503.14476](https://arxiv.org/abs/2503.14476), section 3.2, equation 11 and figure 6.
+Source: DAPO, [2503.14476](https://arxiv.org/abs/2503.14476), section 3.2, equation 11.
 
 Design: A prompt holds one to four letters, the completion must be their images under a fixed substitution, letter by
 letter, and only a wholly right one has reward 1: by chance one in ten down to one in ten thousand, so that at first
@@ -183,4 +183,6 @@ completions: what dynamic sampling buys on this task is a number of mixed groups
 Where a batch cannot grow, or where one update costs more than many completions, the filter is still the way.
 """
 
-CLAIM = Claim("dynamic", "Dynamic sampling needs fewer updates", __doc__ or "", SETTINGS, ARMS, measure, judge, REMARK)
+CLAIM = Claim(
+    "dynamic", "Dynamic sampling and the number of updates", __doc__ or "", SETTINGS, ARMS, measure, judge, REMARK
+)

@@ -2,7 +2,7 @@
 divides by a constant, stops that growth.
 
 Source: Understanding R1-Zero-Like Training (Dr. GRPO), [2503.20783](https://arxiv.org/abs/2503.20783), section 3.1
-and figure 5.
+and figure 1.
 
 Design: A completion is a remark of free length: four words or the end, at most 32 tokens. Whether it counts as right
 was decided before its first token (by a coin whose odds, 0.1 to 0.9, depend on the prompt), and the policy sees the
@@ -151,5 +151,5 @@ side of the same division is as large: right completions shrink to almost nothin
 """
 
 CLAIM = Claim(
-    "length", "Dr. GRPO stops the growth of wrong answers", __doc__ or "", SETTINGS, ARMS, measure, judge, REMARK
+    "length", "Dr. GRPO and the length of wrong answers", __doc__ or "", SETTINGS, ARMS, measure, judge, REMARK
 )

@@ -22,7 +22,7 @@ else is in the way. It does not show how large the effect is in a language model
 Intervals are Student's t at 95 % over {seeds} seeds, paired by seed where two arms are compared; they cover seeds, not
 tasks or settings, and are not corrected for their number. A statement is *reproduced* if the interval lies wholly on
 the claimed side of the bound in its rule, *not reproduced* if wholly on the other side, and else *unclear*. Tasks and
-settings were chosen in pilot runs with other seeds than those measured here.
+settings were chosen, and most expectations formed, in pilot runs with other seeds than those measured here.
 
 This page is written by `make claims` (`python benchmarks/claims/run.py`) from `benchmarks/claims/results.json`; do
 not edit it by hand.

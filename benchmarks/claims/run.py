@@ -1,8 +1,9 @@
 """Measure what papers claim and write the page: `python benchmarks/claims/run.py` (or `make claims`).
 
 Every run is one (claim, arm, seed). What a run found is kept in a folder, so that a call that was stopped goes on
-where it was; `--fresh` measures again. At the end `results.json` beside this file and the page with its figures are
-written. Runs use one thread each, `--workers` of them at a time; those that measure time or memory go last, alone.
+where it was, unless settings or code changed meanwhile; `--fresh` measures again. At the end `results.json` beside
+this file and the page with its figures are written. Runs use one thread each, `--workers` of them at a time; those
+that measure time or memory go last, alone.
 """
 
 from __future__ import annotations
@@ -109,4 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

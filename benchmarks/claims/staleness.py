@@ -169,7 +169,7 @@ an implementation that recomputes the old log-probs at the current weights runs 
 
 CLAIM = Claim(
     "staleness",
-    "Staleness hurts plain clipping, corrections hold",
+    "Staleness, plain clipping and corrections",
     __doc__ or "",
     SETTINGS,
     ARMS,

@@ -1,6 +1,7 @@
 """Where measurements are kept: one small file a run while measuring, one results file for the page.
 
-A run is taken over from an earlier call only if its settings are the same to the last number.
+A run is taken over from an earlier call only if its settings are the same to the last number, and the code too: the
+package, the harness and the claim's own file.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from claims.claim import Claim, Runs, Values
+from sibling.canonical import digest, file_digest
 from sibling.record.environment import environment_manifest
+from sibling.record.manifest import code_manifest
 
 SCHEMA = 1
 FIRST_SEED = 1000  # seeds below it were used in pilot runs, to choose tasks and settings
@@ -30,28 +35,41 @@ def unit_path(folder: Path, claim: Claim, arm: str, seed: int) -> Path:
     return folder / claim.key / f"{arm}-{seed}.json"
 
 
+@cache
+def code_digest(module: str) -> str:
+    """Of the package, the harness and a claim's module, as they were when first asked for."""
+    files = {Path(__file__).with_name("harness.py"), Path(str(sys.modules[module].__file__))}
+    return digest([code_manifest()["code_digest"], *sorted(file_digest(f) for f in files)])
+
+
 def load_unit(folder: Path, claim: Claim, arm: str, seed: int) -> Values | None:
-    """What was measured, or None if it was not, or with other settings."""
+    """What was measured, or None if it was not, or with other settings or other code."""
     try:
         unit = json.loads(unit_path(folder, claim, arm, seed).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return unit if unit.get("settings") == plain(claim.settings) else None
+    same = unit.get("settings") == plain(claim.settings) and unit.get("code") == code_digest(claim.measure.__module__)
+    return unit if same else None
 
 
 def save_unit(folder: Path, claim: Claim, arm: str, seed: int, values: Values, cpu_seconds: float) -> None:
     """Written aside and renamed: a run that was stopped leaves nothing half-written."""
     path = unit_path(folder, claim, arm, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unit = {"settings": plain(claim.settings), "cpu_seconds": round(cpu_seconds, 2), "values": rounded(values)}
+    unit = {
+        "settings": plain(claim.settings),
+        "code": code_digest(claim.measure.__module__),
+        "cpu_seconds": round(cpu_seconds, 2),
+        "values": rounded(values),
+    }
     aside = path.with_suffix(f".{os.getpid()}.part")
     aside.write_text(json.dumps(unit), encoding="utf-8")
     aside.replace(path)
 
 
 def collect(folder: Path, claims: Sequence[Claim], seeds: int, earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """The results file: every claim whose runs are all there; other claims as they were in `earlier`."""
-    out = dict(earlier.get("claims", {}))
+    """The results file: every claim whose runs are all there; others as in `earlier`, if that has as many seeds."""
+    out = dict(earlier["claims"]) if earlier.get("seeds") == seeds else {}
     for claim in claims:
         units = {arm: [load_unit(folder, claim, arm, s) for s in measured_seeds(seeds)] for arm in claim.arms}
         if all(u is not None for of_arm in units.values() for u in of_arm):

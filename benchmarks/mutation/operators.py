@@ -88,7 +88,7 @@ class Mutator(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Defaults run at import; the body belongs to the outermost function."""
         for defaults in (node.args.defaults, node.args.kw_defaults):
-            defaults[:] = [d if d is None else self.visit(d) for d in defaults]
+            defaults[:] = [d and self.visit(d) for d in defaults]  # type: ignore[misc]  # one list may hold None
         outer = self._function
         self._function = outer or ".".join([*self._classes, node.name])
         node.body = [self.visit(child) for child in node.body]

@@ -79,6 +79,6 @@ def _key(survivor: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _row(survivor: Mapping[str, Any], known: Mapping[tuple[str, str, str, str], str]) -> str:
-    before, after = (f"`{survivor[k].replace('|', '&#124;')}`" for k in ("before", "after"))
+    before, after = (f"`{survivor[k]}`".replace("|", "\\|") for k in ("before", "after"))
     function = survivor["function"] or "(at import)"
     return f"| {survivor['module']} | {function} | {before} | {after} | {known.get(_key(survivor), 'not noticed')} |"

@@ -127,11 +127,20 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         ("at most 20 tokens", "and 35 more", "Raise"),
     ),
     "no room for a prompt": (("sampling.max_tokens=600",), 2, ("sampling.max_tokens=600", "a context of 512", "Lower")),
-    "a group of one": (("sampling.group_size=1",), 2, ("'dapo'", "group mean", "sampling.group_size to 2 or more")),
-    "beta without a reference": (
+    "a group of one": (
+        ("sampling.group_size=1",),
+        2,
+        ("objective dapo", "compares a completion with its siblings", "sampling.group_size to 2 or more"),
+    ),
+    "a reference that is no section": (
         ("objective={type: grpo, kl: {beta: 0.1, reference: none}}",),
         2,
-        ("objective.kl.beta is 0.1", "'none'", "objective.kl.reference=initial or objective.kl.beta=0"),
+        ("objective.kl.reference", "'none'"),
+    ),
+    "a reference of an unknown type": (
+        ("objective={type: grpo, kl: {beta: 0.1, reference: {type: none}}}",),
+        2,
+        ("objective.kl.reference", "'none'", "initial", "refresh", "ema"),
     ),
     "more minibatches than groups": (("learner.minibatches=9",), 2, ("learner.minibatches is 9", "only 3 groups")),
     "missing model": (_model("nowhere"), 2, ("directory nowhere does not exist", "model.path")),

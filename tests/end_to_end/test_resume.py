@@ -104,6 +104,20 @@ VARIANTS = {
         vary=("kl",),
         kept=("reference.safetensors",),
     ),
+    # A reward model that is fitted before the first scores and every two steps, on sample files that a resume reads.
+    "learned": Variant(
+        (
+            'rewards=[{type: callable, target: "parity.py:score", name: parity, weight: 0.5},'
+            " {type: learned, labels: parity, every: 2, learning_rate: 1e-3, replay_share: 0.3}]",
+            "checkpoints.every=2",
+        ),
+        kills=6,
+        every=25,
+        fates=FAILED,
+        told=("half reward.fitted", "whole reward.fitted"),
+        vary=("reward_mean",),
+        kept=("reward_model.safetensors", "reward_model_optimizer.safetensors"),
+    ),
 }
 
 

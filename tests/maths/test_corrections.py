@@ -103,7 +103,7 @@ def test_entropy_keep_by_hand():
         return entropy.detach()[entropy_keep(entropy, mask, keep_top=share)].sort().values.tolist()
 
     assert kept(0.4) == [4, 5] and kept(0.5) == [3, 4, 5] and kept(0.75) == [2, 3, 4, 5]
-    assert kept(1.0) == [1, 2, 3, 4, 5] and kept(1e-9) == [5]
+    assert kept(1.0) == [1, 2, 3, 4, 5] and kept(1e-9) == kept(0) == [5]
     assert not entropy_keep(entropy, torch.zeros_like(mask), keep_top=0.2).any()
     nan = entropy.detach().masked_fill(~mask, NAN)
     assert torch.equal(entropy_keep(nan, mask, keep_top=0.4), entropy_keep(entropy, mask, keep_top=0.4))

@@ -41,6 +41,12 @@ def test_advantage_zero_is_never_clipped():
     assert not (marks.low | marks.high | marks.dual).any()
 
 
+def test_a_ratio_at_its_bound_is_not_clipped():
+    ratio, advantage = torch.tensor([[0.5, 1.5, 3.0]]), torch.tensor([[-1.0, 1.0, -1.0]])
+    marks = d.clip_marks(ratio, advantage, low=0.5, high=0.5, dual=3.0)
+    assert not (marks.low | marks.high | marks.dual).any()
+
+
 # Log-ratios -.5 .5 with A > 0, then with A < 0, then with A = 0
 LOG_RATIO = [-0.5, 0.5, -0.5, 0.5, -0.5, 0.5]
 ADVANTAGE = [1.0, 1.0, -1.0, -1.0, 0.0, 0.0]
@@ -70,6 +76,7 @@ def test_markers_of_the_table_by_hand():
     assert marked(d.mark_clip_cov, clip_low=0.5, clip_high=0.28, **selection) == [[], [1], []]
     assert marked(d.mark_log_clip, clip_low=0.4, clip_high=0.45) == [[2], [1], []]
     assert marked(d.mark_log_clip, clip_low=0.6, clip_high=0.45) == [[], [1], []]
+    assert marked(d.mark_log_clip, clip_low=0.5, clip_high=0.5) == [[], [], []]
     assert marked(d.mark_log_clip, clip_low=0.4, clip_high=0.6) == [[2], [], []]
     assert marked(d.mark_bounds, ratio_min=0.7, ratio_max=1.5) == [[0, 2, 4], [1, 3, 5], []]
     assert marked(d.mark_bounds, ratio_max=1.5) == [[], [1, 3, 5], []]

@@ -163,6 +163,8 @@ def test_bad_requests_are_refused():
         advantages("zzzzzz", EVIDENCE)
     with pytest.raises(RequestError, match=r"group has no such number.*Seen: epsilon, scal\. Wanted: scale, ddof, eps"):
         advantages("group", EVIDENCE, scal="none", epsilon=1.0)
+    with pytest.raises(RequestError, match=r"Seen: a, b, c, d, e, f\. "):
+        advantages("rloo", EVIDENCE, **dict.fromkeys("fcadeb", 1.0))
     with pytest.raises(RequestError, match="Wanted: none"):
         advantages("rloo", EVIDENCE, eps=1.0)
     for name, needs in (("gae", "values"), ("process", "steps"), ("gdpo", "scores, weights")):
@@ -201,6 +203,15 @@ def test_an_empty_batch_has_no_advantages():
         got = advantages(name, nothing)
         assert got.sequence is None or got.sequence.shape == (0,)
         assert not got.token
+
+
+def test_a_batch_of_one_completion():
+    one = Evidence(
+        column([1]), np.zeros(1, dtype=np.int64), MASK[:1], SCORES[:1], (1.0, 0.5), (), 0.0, VALUES[:1], STEPS[:1]
+    )
+    for name in ESTIMATORS:
+        got = advantages(name, replace(one, kl=None))
+        assert len(got.sequence if got.token is None else got.token) == 1
 
 
 def test_an_infinite_reward_is_refused():

@@ -51,6 +51,29 @@ def test_columns_that_do_not_fit_their_tokens_are_refused(field):
         require(replace(EVIDENCE, steps=()), (), "process")
 
 
+ENDS = np.array([0, 2])
+
+
+@pytest.mark.parametrize(
+    ("ends", "scores"),
+    [
+        (ENDS, [1.0]),
+        (ENDS[:1], [1.0, 2.0]),
+        (ENDS, [1.0, np.nan]),
+        (ENDS, [-np.inf, 1.0]),
+        (ENDS, [np.inf, np.inf]),
+        (ENDS + 1, [1.0, 2.0]),
+        (ENDS - 1, [1.0, 2.0]),
+        (ENDS - 3, [1.0, 2.0]),
+    ],
+)
+def test_steps_must_fit_the_tokens(ends, scores):
+    first = (np.array([0, 1]), column([1.0, 2.0]))
+    require(replace(EVIDENCE, steps=(first, (ENDS, column([1.0, 2.0])))), ("steps",), "process")
+    with pytest.raises(RunError, match="steps of a completion do not fit"):
+        require(replace(EVIDENCE, steps=(first, (ends, column(scores)))), ("steps",), "process")
+
+
 def test_live_completions_share_their_group():
     group = np.array([0, 0, 1, 1, 2])
     own = Advantages(sequence=column([0, 1e-300, 0, 0, -1]))

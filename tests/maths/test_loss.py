@@ -255,4 +255,6 @@ def test_bad_requests_are_refused():
 def test_a_row_names_its_settings():
     assert OBJECTIVES["dr_grpo"].advantage_defaults == {"scale": "none", "ddof": 1, "eps": 1e-4}
     assert OBJECTIVES["rloo"].advantage_defaults == {}
+    with pytest.raises(RequestError, match=r"Seen: a, b, c, d, e, f\. "):
+        OBJECTIVES["grpo"].with_numbers(dict.fromkeys("fcadeb", 1.0))
     assert OBJECTIVES["grpo"].with_numbers({"clip_high": 0.3}) == {"clip_low": 0.2, "clip_high": 0.3, "dual_clip": None}

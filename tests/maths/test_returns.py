@@ -100,6 +100,13 @@ def test_process_supervision_of_groups_without_spread():
     assert [a.tolist() for a in got] == [[0, 0]] * 4
 
 
+def test_process_supervision_of_two_scores_after_a_dead_group():
+    masks = [flags([1])] * 4
+    steps = [(np.array([0]), column([x])) for x in (5.0, 5.0, 0.0, 2.0)]
+    got = r.process_supervision(steps, np.array([0, 0, 1, 1]), masks, ddof=1, eps=0.0)
+    assert [a.tolist() for a in got] == [[0], [0], pytest.approx([-math.sqrt(0.5)]), pytest.approx([math.sqrt(0.5)])]
+
+
 VALUES = [column([1, 1, 9]), column([3, 3, 3]), column([7])]
 MASKS = [flags([1, 1, 0]), flags([1, 1, 1]), flags([0])]
 

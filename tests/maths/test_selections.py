@@ -31,6 +31,11 @@ def test_covariance_score_by_hand():
     assert not covariance_score(tensor(ADVANTAGE), new, torch.zeros_like(MASK)).any()
 
 
+def test_one_active_token_does_not_vary():
+    alone = torch.tensor([[True, False, False], [False, False, False]])
+    assert not covariance_score(tensor(ADVANTAGE), tensor(NEW), alone).any()
+
+
 @pytest.mark.parametrize(("share", "count"), [(0.0, 1), (0.2, 1), (0.5, 2), (0.74, 2), (0.75, 3), (1.0, 4), (2.0, 4)])
 def test_highest_takes_the_largest_scores(share, count):
     # Distinct scores in the order of the positions 0, 1, 4, 3: A (log pi + 2) = 3, .4 | -1, .2 about their means
@@ -82,6 +87,15 @@ def test_clipped_tokens_are_not_eligible():
         (1, 0),
         (1, 1),
     ]
+
+
+def test_the_clip_binds_by_the_sign_of_the_advantage_and_beyond_the_bound():
+    everywhere = {"uniform": UNIFORM, "clip_low": 0.5, "clip_high": 0.5}
+    small = terms([[0.5, -0.5, 9], [0.0, 0.0, 9]], ratio=[[2.0, 0.25, 1], [2.0, 0.25, 1]])
+    assert chosen(small, **everywhere) == [(1, 0), (1, 1)]  # an advantage of 0 is never clipped
+    at_the_bound = terms([[0.5, -0.5, 9], [0.5, -0.5, 9]], new=[[0.0, 0.0, 9]] * 2)
+    at_the_bound = replace(at_the_bound, ratio=tensor([[1.5, 0.5, 1], [1.5, 0.5, 1]]))
+    assert len(chosen(at_the_bound, **everywhere)) == 4
 
 
 def test_choices_are_pure_and_see_only_active_tokens():

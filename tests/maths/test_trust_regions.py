@@ -57,6 +57,29 @@ def test_limits_bound_their_own_side():
     ] == [2, 3]
 
 
+@pytest.mark.parametrize(("advantage", "p", "q"), [(1.0, 1.0, 0.5), (-1.0, 0.5, 1.0)])
+def test_a_token_at_the_limit_stays(advantage, p, q):
+    own = terms(advantage, [p], [q])
+    limit = {"delta_low": 0.5, "delta_high": 0.5, "ratio_cap": None}
+    assert (own.logp_new.exp() - own.logp_old.exp()).abs().item() == 0.5
+    marks = mark_dropped_tv(own, **limit)
+    assert not (marks.low | marks.high).any()
+    divergent = binary_kl(own.logp_new, own.logp_old, 1e-3).item()
+    at = {"delta_low": divergent, "delta_high": divergent, "ratio_cap": None, "tail_eps": 1e-3}
+    below = {**at, "delta_low": divergent * 0.99, "delta_high": divergent * 0.99}
+    assert not (mark_dropped_kl(own, **at).low | mark_dropped_kl(own, **at).high).any()
+    assert (mark_dropped_kl(own, **below).low | mark_dropped_kl(own, **below).high).all()
+    own.logp_new.requires_grad_()
+    for function, numbers, kept in (
+        (within_total_variation, limit, True),
+        (within_total_variation, {**limit, "delta_low": 0.4, "delta_high": 0.4}, False),
+        (within_binary_kl, at, True),
+        (within_binary_kl, below, False),
+    ):
+        gradient = torch.autograd.grad(function(own, **numbers).sum(), own.logp_new)[0]
+        assert bool(gradient.any()) == kept
+
+
 def divergence(p, q):
     return q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
 

@@ -96,6 +96,8 @@ GROUP_LAYERS = (
 
 _ONLY_WHEN_IT_VARIES = ("Verdicts without a score", "Learning rate")  # a flat line says nothing worth a figure
 
+_WHERE_THERE_IS_ONE = ("Critic", "Value loss", "Sampler correction")  # most objectives have none: nothing is missing
+
 
 def figures(view: RunView) -> tuple[list[str], list[str]]:
     """The figures of the section Curves, and the names of the statistics this run has no value of."""
@@ -105,7 +107,7 @@ def figures(view: RunView) -> tuple[list[str], list[str]]:
     shown.append(_groups(view, steps))
     shown += [figure(view, chart, steps) for chart in CHARTS[2:]]
     missing = [c.title for c in CHARTS if not any(view.series.get(k.key) for k in c.curves)]
-    missing = [m for m in missing if m not in _ONLY_WHEN_IT_VARIES]
+    missing = [m for m in missing if m not in _ONLY_WHEN_IT_VARIES + _WHERE_THERE_IS_ONE]
     return [f for f in shown if f], missing
 
 
