@@ -53,6 +53,9 @@ docs: $(STAMP)-docs  ## the pages under docs/, warnings are errors
 bench: $(STAMP)-train  ## tokens per second, sampled and trained, on this machine
 	$(BIN)/python benchmarks/throughput.py
 
+claims: $(STAMP)-train  ## measure again what papers claim, write docs/claims.md
+	$(ONE_THREAD) $(BIN)/python benchmarks/claims/run.py
+
 clean:  ## remove the virtual environment, built pages and caches; runs/ is kept
 	rm -rf .venv docs/_build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -141,5 +141,6 @@ def test_overlong_penalty_by_hand():
     lengths = np.array([1, 15, 16, 18, 20, 27])
     assert overlong_penalty(lengths, 20, 5).tolist() == [0.0, 0.0, -0.2, -0.6, -1.0, -1.0]
     assert overlong_penalty(18, 20, 5) == -0.6
+    assert [overlong_penalty(n, 20, 1) for n in (19, 20, 21)] == [0.0, -1.0, -1.0]
     with pytest.raises(RequestError, match="cache"):
         overlong_penalty(18, 20, 0)

@@ -29,6 +29,13 @@ def test_every_mode_by_hand():
     assert weights("micro_token_mean", micro_batches=SPLIT) == [1 / 18, 1 / 18, 1 / 3, 1 / 18]
 
 
+def test_one_sequence_and_a_small_constant():
+    one, group = np.array([5]), np.array([0])
+    assert sequence_weights(one, group, mode="token_sum_norm", constant=0.5).tolist() == [2.0]
+    assert sequence_weights(one, group, mode="constant", constant=0.5).tolist() == [2.0]
+    assert sequence_weights(one, group, mode="seq_mean_token_sum").tolist() == [1.0]
+
+
 def test_group_token_mean_weighs_groups_equally():
     got = sequence_weights(np.array([1, 2, 9]), np.array([3, 3, 7]), mode="group_token_mean")
     assert got.tolist() == [1 / 6, 1 / 6, 1 / 18]

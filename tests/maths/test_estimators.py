@@ -82,6 +82,15 @@ def test_gdpo_adds_eps_to_both_deviations():
     assert got.tolist() == pytest.approx([first / spread, -first / spread, -second / spread, second / spread])
 
 
+def test_gdpo_of_a_batch_without_spread_is_exactly_zero():
+    evidence = Evidence(
+        column([1, 1, 2, 2]), np.array([0, 0, 1, 1]), (np.ones(1, bool),) * 4, column([[1], [1], [2], [2]])
+    )
+    for eps in (0.0, 1e-4):
+        got = advantages("gdpo", replace(evidence, weights=(1.0,)), eps=eps).sequence
+        assert got.tolist() == [0.0] * 4
+
+
 def test_process_rows_take_step_scores():
     from sibling.maths.returns import process_supervision
 

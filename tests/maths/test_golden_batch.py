@@ -56,6 +56,7 @@ BAD = {
     "infinite value": ("obj-064", entry("values", math.nan), "values of sequence 0"),
     "no reference": ("obj-002", first(logp_ref=None), "logp_ref"),
     "no critic": ("obj-064", every(values=None), "gae lacks"),
+    "no critic for one": ("obj-064", first(values=None), "gae lacks"),
     "no sampler": ("obj-065", every(logp_sampler=None), "logp_sampler"),
     "constant": ("obj-015", setting("aggregation", constant=0), "not positive"),
     "no constant": ("obj-015", setting("aggregation", constant=None), "needs a constant"),

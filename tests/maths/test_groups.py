@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sibling.errors import RunError
-from sibling.maths.groups import dead_groups, is_degenerate, keep_groups, summarise
+from sibling.maths.groups import dead_groups, exact_mean, exact_std, is_degenerate, keep_groups, summarise
 
 NAN = float("nan")
 
@@ -24,6 +24,16 @@ def test_summary_by_hand():
     assert summary.scored.tolist() == [2, 0]
     assert summary.lowest[0] == -2.0 and summary.highest[0] == 1.0
     assert np.isnan(summary.lowest[1]) and np.isnan(summary.highest[1])
+
+
+def test_statistics_by_hand():
+    values = np.array([1.0, 2.0, 6.0])  # mean 3, squares 4 + 1 + 9
+    assert exact_mean(values) == 3.0
+    assert exact_std(values, 1) == pytest.approx(math.sqrt(7)) and exact_std(values, 0) == pytest.approx(
+        math.sqrt(14 / 3)
+    )
+    assert exact_std(values[:1], 1) == exact_std(values[:1], 0) == exact_std(values[:0], 1) == 0.0
+    assert exact_std(values[:2], 1) == pytest.approx(math.sqrt(0.5))
 
 
 def test_an_empty_batch_has_no_groups():
