@@ -108,6 +108,8 @@ def test_help_and_version_need_no_torch() -> None:
         (["objectives", "--from-trl", "nowhere.json"], "nowhere.json"),
         (["objectives", "--from-verl", "README.md"], "README.md"),
         (["objectives", "check"], "check and one file"),
+        (["train", "recipes/tiny.yaml", "objective.kl.reference=none"], "objective.kl.reference.type as one of"),
+        (["train", "recipes/tiny.yaml", "objective.entropy_bonus=1"], "keys change, coefficient, target"),
         (["objectives", "check", "nowhere.json"], "Cannot read nowhere.json"),
         (["objectives", "check", "README.md"], "Cannot read README.md as JSON"),
         (["models", "get", "smolm2"], "There is no model of this name"),

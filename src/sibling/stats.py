@@ -60,7 +60,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "off_policy_dropped_share": Quantity("share", "trained completions that the off-policy mask drops"),
         "selected_share": Quantity("share", "trained tokens that the objective's selector picked"),
         "value_loss": Quantity("score^2", "half the mean squared error of the critic, last pass, before its update"),
-        "value_clip_share": Quantity("share", "tokens where the clipped error of the value is the larger one, last pass"),
+        "value_clip_share": Quantity("share", "tokens where the clipped error of the value is the larger, last pass"),
         "explained_variance": Quantity("share", "1 - var(return - value) / var(return) at the rollout"),
         "critic_grad_norm": Quantity("norm", "gradient norm of the critic before clipping, last update of the step"),
         "grad_norm": Quantity("norm", "global gradient norm before clipping, last update of the step"),

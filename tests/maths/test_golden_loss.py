@@ -139,3 +139,12 @@ def test_a_group_of_one_has_no_advantage_without_a_baseline_either():
         case["sequences"][1]["group"] = "alone"  # its reward is 1
 
     assert {"advantages_sequence", "grad"} <= misses("obj-034", alone)
+
+
+def test_an_entropy_mask_and_an_off_policy_mask_together():
+    # Sequences with A < 0 go, and of the others the tokens with low entropy: a zero of each, and of both.
+    def both(case):
+        case["off_policy_mask"] = {"delta": -9.0}
+
+    [result] = check_cases(only("obj-073", both), "float64")
+    assert "grad" in result.detail and not any(word in result.detail for word in ("nan", "inf", "entropy_keep"))

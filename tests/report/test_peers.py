@@ -382,6 +382,13 @@ def test_every_setting_given_is_accounted_for(translate: Callable[..., Translati
     assert translate(dict(known)).recipe_fragment == translate({}).recipe_fragment
 
 
+def test_a_value_without_a_like_is_never_called_kept() -> None:
+    translation = from_trl({"loss_type": "grop"})
+    assert not [line for line in (*translation.kept, *translation.changed) if "grop" in line]
+    assert any("did you mean 'grpo'?" in line for line in translation.dropped)
+    assert "in place of loss_type the fragment has objective.type dapo" in translation.dropped
+
+
 def test_a_combination_that_is_refused_is_reported_and_not_raised() -> None:
     t = from_trl({"beta": 0.1, "top_p": 0.9})
     assert [x for x in t.dropped if "sibling refuses the fragment" in x and "truncated sampling with KL" in x]

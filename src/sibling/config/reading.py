@@ -141,11 +141,25 @@ def _faults(error: ValidationError) -> list[str]:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             is_what = f"{where}.type is {seen!r}" if seen is not None else f"{where!r} has no type"
             lines.append(f"{is_what}, wanted one of {', '.join(names)}{hint}")
+        elif fault["type"] in ("model_attributes_type", "model_type"):
+            names = [str(_tag(o)) for o in _walk(fault["loc"])[0] if _tag(o) is not None]
+            known = (
+                f"{where}.type as one of {', '.join(names)}"
+                if names
+                else f"keys {', '.join(_known_keys(fault['loc']))}"
+            )
+            lines.append(f"{where!r} is {fault['input']!r}, wanted a section, with {known}")
         elif fault["type"] == "missing":
             lines.append(f"{where!r} is missing and has no default")
         else:
             lines.append(f"{where!r} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
     return lines
+
+
+def _section_of(location: tuple[str | int, ...], where: str) -> str:
+    """What a section at `location` has: a type, or its keys."""
+    names = [str(tag) for option in _walk(location)[0] if (tag := _tag(option)) is not None]
+    return f"{where}.type as one of {', '.join(names)}" if names else f"keys {', '.join(_known_keys(location))}"
 
 
 def _where(location: tuple[str | int, ...]) -> str:

@@ -70,6 +70,7 @@ class Draft:
     dropped: list[str] = field(default_factory=list)
     read: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)  # in one of the lists
+    unlike: set[str] = field(default_factory=set)  # their values have no like here
 
     def value(self, name: str) -> Any:
         """The setting as given, or the peer's default. Raises `RequestError` for a value of another type."""
@@ -97,8 +98,9 @@ class Draft:
         if isinstance(value, str) and value in known:
             return value
         near = difflib.get_close_matches(str(value), list(known), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        self.dropped.append(f"{self.said(name)}: there is no like here{hint} Known: {', '.join(known)}")
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        self.dropped.append(f"{self.said(name)}: there is no like here; {hint}known: {', '.join(known)}")
+        self.unlike.add(name)
         return None
 
     def said(self, name: str) -> str:
@@ -112,7 +114,9 @@ class Draft:
         """Write `value` at `key` of the fragment as the meaning of the setting; `why` only if the meaning differs."""
         self.put(key, value)
         line = f"{self.said(name)} -> {key} {_plain(value)}"
-        if why:
+        if name in self.unlike:
+            self.dropped.append(f"in place of {name} the fragment has {key} {_plain(value)}")
+        elif why:
             self.changed.append(f"{line}: {why}")
         else:
             self.kept.append(line)
