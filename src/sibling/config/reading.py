@@ -142,13 +142,7 @@ def _faults(error: ValidationError) -> list[str]:
             is_what = f"{where}.type is {seen!r}" if seen is not None else f"{where!r} has no type"
             lines.append(f"{is_what}, wanted one of {', '.join(names)}{hint}")
         elif fault["type"] in ("model_attributes_type", "model_type"):
-            names = [str(_tag(o)) for o in _walk(fault["loc"])[0] if _tag(o) is not None]
-            known = (
-                f"{where}.type as one of {', '.join(names)}"
-                if names
-                else f"keys {', '.join(_known_keys(fault['loc']))}"
-            )
-            lines.append(f"{where!r} is {fault['input']!r}, wanted a section, with {known}")
+            lines.append(f"{where!r} is {fault['input']!r}, wanted a section, with {_section_of(fault['loc'], where)}")
         elif fault["type"] == "missing":
             lines.append(f"{where!r} is missing and has no default")
         else:
