@@ -56,6 +56,9 @@ bench: $(STAMP)-train  ## tokens per second, sampled and trained, on this machin
 claims: $(STAMP)-train  ## measure again what papers claim, write docs/claims.md
 	$(ONE_THREAD) $(BIN)/python benchmarks/claims/run.py
 
+mutation: $(STAMP)-test  ## change the maths one thing at a time and ask the tests, write docs/mutation.md
+	$(BIN)/python benchmarks/mutation/run.py
+
 clean:  ## remove the virtual environment, built pages and caches; runs/ is kept
 	rm -rf .venv docs/_build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

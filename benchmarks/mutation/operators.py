@@ -2,7 +2,8 @@
 
 Arithmetic, comparison and boolean operators, signs, constants, conditions, twin functions (min for max, sum for
 mean), calls that are dropped (detach, clamp, masks) and statements that are dropped. Left alone: text, annotations,
-error messages, assertions that only narrow a type, and `del` of arguments that are not used.
+error messages, assertions that only narrow a type, `del` of arguments that are not used, the `strict` of a zip (columns
+are checked before), and the sign of the axis -1 in a call (a second way to write the same axis).
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Mutator(ast.NodeTransformer):
             return node
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ERRORS:
             return node
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            return node
         chosen: ast.AST | None = None
         for new in _alternatives(node):
             if len(self.sites) == self.wanted:
@@ -131,6 +134,10 @@ def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Pass()
         case ast.Call():
             yield from _calls(node)
+
+
+def _last_axis(node: ast.AST) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant) and node.operand.value == 1
 
 
 def _calls(node: ast.Call) -> Iterator[ast.AST]:

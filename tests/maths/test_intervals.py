@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sibling.errors import RequestError
+from sibling.maths import intervals
 from sibling.maths.intervals import (
     consensus_at_k,
     majority_vote,
@@ -160,6 +161,48 @@ def test_equal_items_do_not_claim_certainty():
     assert result.interval[0] < 0.85 and result.interval[1] == 1.0
     same = paired_scores(np.full(20, 0.5), np.full(20, 0.5))
     assert same.interval[0] < 0 < same.interval[1] and same.p_value == 1
+
+
+def test_equal_items_give_the_interval_of_their_share():
+    assert mean_interval(np.full(4, 0.5)) == wilson_interval(2, 4)
+
+
+def test_every_item_is_drawn_and_chunks_do_not_matter(monkeypatch):
+    values = np.array([1.0, 0.25, 0.0])
+    drawn = values[np.random.default_rng(7).integers(0, 3, size=(500, 3))].mean(axis=1)
+    wanted = tuple(np.quantile(drawn, [0.025, 0.975]).tolist())
+    for chunk in (2_000_000, 90, 1):
+        monkeypatch.setattr(intervals, "_CHUNK", chunk)
+        assert mean_interval(values, seed=7, resamples=500) == pytest.approx(wanted, rel=1e-12)
+        # One change: every sign pattern is as extreme, so p is 1 whatever the number of resamples.
+        assert paired_scores(np.zeros(1), np.ones(1), resamples=500).p_value == 1.0
+
+
+def test_a_change_by_one_counts():
+    # Changes 1, 1, 1: of 8 sign patterns 2 have a sum of 3 in magnitude.
+    result = paired_scores(np.zeros(3), np.ones(3))
+    assert result.p_value == pytest.approx(2 / 8, abs=0.02) and (result.before, result.after) == (0.0, 1.0)
+    mixed = paired_scores(np.zeros(4), np.array([1.0, 0.5, 0.5, 0.0]))
+    assert mixed.p_value == pytest.approx(2 / 8, abs=0.02) and mixed.after == 0.5
+
+
+@pytest.mark.parametrize(("table", "phi"), [((1, 0, 0, 1), 0.0), ((3, 0, 2, 0), 0.0), ((2, 0, 0, 3), 3.5 / 6)])
+def test_correlation_of_small_tables_by_hand(table, phi):
+    # 1 less n/2 = 1 is 0; an empty margin has none; 6 less 5/2 over sqrt(2 * 3 * 2 * 3).
+    both, losses, wins, neither = table
+    n = sum(table)
+    (b, a) = ((both + losses) / n, (both + wins) / n)
+    (low_b, high_b), (low_a, high_a) = wilson_interval(both + losses, n), wilson_interval(both + wins, n)
+    down, up = (a - low_a, high_b - b), (high_a - a, b - low_b)
+    wanted = [math.sqrt(x * x - 2 * phi * x * y + y * y) for x, y in (down, up)]
+    assert paired_shares(*columns(*table)).interval == pytest.approx((a - b - wanted[0], a - b + wanted[1]))
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 1.5])
+def test_a_confidence_lies_between_0_and_1(confidence):
+    for interval in (lambda c: wilson_interval(1, 2, c), lambda c: mean_interval(np.array([0.0, 1.0]), c)):
+        with pytest.raises(RequestError, match="between 0 and 1"):
+            interval(confidence)
 
 
 def test_paired_scores():

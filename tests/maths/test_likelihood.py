@@ -251,3 +251,13 @@ def test_a_row_is_drawn_alone_as_in_a_batch():
     uniform = torch.from_numpy(random.random(40))
     together = draw(rows, uniform).tolist()
     assert together == [draw(rows[i : i + 1], uniform[i : i + 1]).item() for i in range(40)]
+
+
+def test_temperature_two_and_the_tightest_min_p():
+    assert probabilities(LOGITS, temperature=2.0)[0] == pytest.approx(naive(LOGITS[0], temperature=2.0))
+    assert probabilities(LOGITS, min_p=1.0)[0].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_row_of_nan_draws_a_token_of_the_vocabulary():
+    tokens = draw(torch.full((3, 5), math.nan), torch.tensor([0.0, 0.5, 0.99]))
+    assert ((tokens >= 0) & (tokens < 5)).all()

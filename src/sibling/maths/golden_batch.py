@@ -224,9 +224,13 @@ def _advantages(how: Case, batch: Batch, group: NDArray[np.int64]) -> tuple[Adva
 
 
 def _given(sequences: Sequence[Case], masks: Sequence[NDArray[np.bool_]]) -> Advantages:
-    if any(isinstance(s["advantage"], list) for s in sequences):
-        return Advantages(token=tuple(column(sequences, "advantage", masks)))
-    return Advantages(sequence=np.array([s["advantage"] for s in sequences], dtype=np.float64))
+    """Advantages as the case gives them: a number a sequence, or one a token for some of them."""
+    if not any(isinstance(s["advantage"], list) for s in sequences):
+        return Advantages(sequence=np.array([s["advantage"] for s in sequences], dtype=np.float64))
+    rows = [
+        s["advantage"] if isinstance(s["advantage"], list) else [s["advantage"]] * len(s["mask"]) for s in sequences
+    ]
+    return Advantages(token=tuple(column([{"advantage": r} for r in rows], "advantage", masks)))
 
 
 def _steps(sequences: Sequence[Case]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
