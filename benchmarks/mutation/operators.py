@@ -71,7 +71,7 @@ class Mutator(ast.NodeTransformer):
             return node
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ERRORS:
             return node
-        if isinstance(node, ast.keyword) and node.arg == "strict":
+        if isinstance(node, ast.keyword) and (node.arg == "strict" or _last_axis(node.value)):
             return node
         chosen: ast.AST | None = None
         for new in _alternatives(node):
@@ -80,6 +80,13 @@ class Mutator(ast.NodeTransformer):
             self.sites.append(Site(self._function, getattr(node, "lineno", 0), _text(node), _text(new)))
         visited = super().visit(node)
         return visited if chosen is None else chosen
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """The axis -1 stays."""
+        node.func = self.visit(node.func)
+        node.args = [a if _last_axis(a) else self.visit(a) for a in node.args]
+        node.keywords = [self.visit(k) for k in node.keywords]
+        return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Methods are named after their class."""
@@ -137,7 +144,7 @@ def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _last_axis(node: ast.AST) -> bool:
-    return isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant) and node.operand.value == 1
+    return ast.unparse(node) == "-1"
 
 
 def _calls(node: ast.Call) -> Iterator[ast.AST]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,18 @@ PAGE = ROOT / "docs" / "mutation.md"
 EQUIVALENT = Path(__file__).parent / "equivalent.json"
 
 Outcome = tuple[tuple[str, int, Site], str]
+Survivor = Mapping[str, Any]
 
 
-def write(outcomes: Sequence[Outcome], before: Mapping[str, Any], seconds: float) -> None:
-    """Both files. What `before` says of mutants that were not run again stays."""
-    run = {(module, number) for (module, number, _), _ in outcomes}
-    new = [{"module": m, "number": n, **asdict(s)} for (m, n, s), said in outcomes if not said]
-    old = [s for s in before.get("survivors", ()) if (s["module"], s["number"]) not in run]
-    survivors = sorted([*old, *new], key=lambda s: (s["module"], s["number"]))
-    counts = {m: dict(c) for m, c in before.get("modules", {}).items()}
-    for module in {m for m, _ in run}:
+def write(outcomes: Sequence[Outcome], kept: Sequence[Survivor], modules: Collection[str], seconds: float) -> None:
+    """Both files. `kept` are survivors of modules that were not run again."""
+    new = [{"module": m, **asdict(s)} for (m, _, s), said in outcomes if not said]
+    survivors = sorted([*kept, *new], key=lambda s: (s["module"], s["line"], s["before"], s["after"]))
+    counts = {}
+    for module in sorted(modules):
         source = (ROOT / "src" / "sibling" / "maths" / f"{module}.py").read_text()
         counts[module] = {"mutants": len(sites(source)), "survived": sum(s["module"] == module for s in survivors)}
-    counts = {m: counts[m] for m in sorted(counts)}
-    results = {"seconds": round(before.get("seconds", 0) + seconds), "modules": counts, "survivors": survivors}
+    results = {"modules": {m: c for m, c in counts.items() if c["mutants"]}, "survivors": survivors}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     PAGE.write_text(page(results))
     print(f"{len(outcomes)} mutants, {len(new)} survived, {seconds:.0f} s")
@@ -47,7 +45,7 @@ def page(results: Mapping[str, Any]) -> str:
     """The page of the documentation."""
     counts, survivors, known = results["modules"], results["survivors"], reasons()
     total, alive = sum(c["mutants"] for c in counts.values()), len(survivors)
-    explained = [s for s in survivors if _key(s) in known]
+    explained = [s for s in survivors if key(s) in known]
     lines = [
         "# Mutation of the maths",
         "",
@@ -58,7 +56,8 @@ def page(results: Mapping[str, Any]) -> str:
         "",
         f"Of {total} mutants {total - alive} are killed: {100 * (total - alive) / max(total, 1):.1f} %. Of the {alive}"
         f" that survive, {len(explained)} compute the same as the code (below, with the reason), which leaves"
-        f" {alive - len(explained)}.",
+        f" {alive - len(explained)}: {100 * (total - alive) / max(total - len(explained), 1):.1f} % of those that"
+        " compute something else are killed.",
         "",
         "| module | mutants | killed | survived |",
         "|---|---|---|---|",
@@ -74,11 +73,12 @@ def page(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _key(survivor: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def key(survivor: Survivor) -> tuple[str, str, str, str]:
+    """What a mutant is known by, whatever its line."""
     return survivor["module"], survivor["function"], survivor["before"], survivor["after"]
 
 
-def _row(survivor: Mapping[str, Any], known: Mapping[tuple[str, str, str, str], str]) -> str:
+def _row(survivor: Survivor, known: Mapping[tuple[str, str, str, str], str]) -> str:
     before, after = (f"`{survivor[k]}`".replace("|", "\\|") for k in ("before", "after"))
     function = survivor["function"] or "(at import)"
-    return f"| {survivor['module']} | {function} | {before} | {after} | {known.get(_key(survivor), 'not noticed')} |"
+    return f"| {survivor['module']} | {function} | {before} | {after} | {known.get(key(survivor), 'not noticed')} |"

@@ -33,7 +33,7 @@ if str(HERE.parent) not in sys.path:  # the package is not installed; this file 
     sys.path.insert(0, str(HERE.parent))
 
 from mutation.operators import Site, mutated, sites  # noqa: E402
-from mutation.report import RESULTS, write  # noqa: E402
+from mutation.report import RESULTS, key, write  # noqa: E402
 
 ROOT = HERE.parents[1]
 MATHS = ROOT / "src" / "sibling" / "maths"
@@ -57,16 +57,19 @@ def main() -> None:
     names = options.modules.split(",") if options.modules else sorted(p.stem for p in MATHS.glob("[a-z]*.py"))
     SOURCES.update((n, (MATHS / f"{n}.py").read_text()) for n in names)  # once: the run takes a while
     mutants = [(n, i, s) for n in names for i, s in enumerate(sites(SOURCES[n]))]
+    SOURCES.update((n, (MATHS / f"{n}.py").read_text()) for n in names)  # once: the run takes a while
+    mutants = [(n, i, s) for n in names for i, s in enumerate(sites(SOURCES[n]))]
     before = json.loads(RESULTS.read_text()) if (options.again or options.modules) and RESULTS.exists() else {}
+    kept = [s for s in before.get("survivors", ()) if s["module"] not in names]
     if options.again:
-        alive = {(m["module"], m["number"]) for m in before["survivors"]}
-        mutants = [m for m in mutants if m[:2] in alive]
+        alive = {key(s) for s in before["survivors"]}
+        mutants = [m for m in mutants if (m[0], m[2].function, m[2].before, m[2].after) in alive]
     started = time.monotonic()
     for heavy in ("torch", "numpy", "hypothesis", "jaxtyping", "beartype"):
         importlib.import_module(heavy)  # once, for all the children
     said = json.loads(forked(Session(mutants).run, seconds=4 * 3600))
     outcomes = [(m, imported(m) if s == AT_IMPORT else s) for m, s in zip(mutants, said, strict=True)]
-    write(outcomes, before, time.monotonic() - started)
+    write(outcomes, kept, SOURCES.keys() | before.get("modules", {}).keys(), time.monotonic() - started)
 
 
 def forked(work: Callable[[], str], seconds: int = SECONDS) -> str:

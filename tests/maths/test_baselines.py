@@ -59,6 +59,7 @@ def test_best_lead_by_hand():
     assert b.best_lead(REWARD, GROUP).tolist() == [0, 0, 3, 0, 0, 0, 0, 0, 0]
     got = b.best_lead(REWARD, GROUP, scale="group", eps=0.5)
     assert got[2] == pytest.approx(3 / (statistics.stdev([1, 0, 4]) + 0.5)) and not got[[0, 1, 3, 4]].any()
+    assert b.best_lead(unit([1, 0]), np.zeros(2, int), scale="group")[0] == pytest.approx(1 / (math.sqrt(0.5) + 1e-6))
     assert not b.best_lead(unit([2, 2, 1]), np.zeros(3, int)).any()  # a tie for the best
     assert b.best_lead(unit([-5, -2]), np.zeros(2, int)).tolist() == [0, 3]
 

@@ -267,6 +267,7 @@ def test_groups_with_equal_rewards_are_exactly_zero(name, value):
     row, line, batch = setting(name)
     value = 1.0 if line.rewards == "binary" and value == 0.7 else value
     batch = batch.with_dead_group(1, value)
+    assert row.acts_without_advantage == bool(line.pull)  # by which a run knows whether such groups may be skipped
     own = np.array(GROUPS) == 1
     outcome = run(row, batch, beta=0.0, numbers=line.numbers)
     if line.dead == "zero":

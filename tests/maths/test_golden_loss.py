@@ -148,3 +148,31 @@ def test_an_entropy_mask_and_an_off_policy_mask_together():
 
     [result] = check_cases(only("obj-073", both), "float64")
     assert "grad" in result.detail and not any(word in result.detail for word in ("nan", "inf", "entropy_keep"))
+
+
+@pytest.mark.parametrize(("case_id", "side"), [("obj-007", "region"), ("obj-041", "sequences")])
+def test_a_single_active_token_is_all_there_is(case_id, side):
+    # Whatever token is left alone, its share is 0 or 1.
+    shares = set()
+    for i, sequence in enumerate(only(case_id)["cases"][0]["sequences"][:4]):
+        for t in range(len(sequence["mask"])):
+
+            def alone(case, i=i, t=t):
+                for j, other in enumerate(case["sequences"]):
+                    other["mask"] = [int((j, k) == (i, t)) for k in range(len(other["mask"]))]
+                case["expected"]["clip_fraction"][side] = 0.25
+
+            [result] = check_cases(only(case_id, alone), "float64")
+            shares.add(result.detail.split(f"clip_fraction.{side}: ")[1].split(",")[0])
+    assert shares == {"0.0", "1.0"}
+
+
+def test_a_given_advantage_may_be_a_number_among_lists():
+    def number(case):
+        case["sequences"][0]["advantage"] = 0.5
+
+    def repeated(case):
+        case["sequences"][0]["advantage"] = [0.5] * len(case["sequences"][0]["mask"])
+
+    one, many = (check_cases(only("obj-043", change), "float64")[0] for change in (number, repeated))
+    assert one == many and "advantages_token: 0.5, wanted" in one.detail

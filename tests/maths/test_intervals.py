@@ -168,10 +168,10 @@ def test_equal_items_give_the_interval_of_their_share():
 
 
 def test_every_item_is_drawn_and_chunks_do_not_matter(monkeypatch):
-    values = np.array([1.0, 0.25, 0.0])
-    drawn = values[np.random.default_rng(7).integers(0, 3, size=(500, 3))].mean(axis=1)
+    values = np.random.default_rng(3).random(9)
+    drawn = values[np.random.default_rng(7).integers(0, 9, size=(500, 9))].mean(axis=1)
     wanted = tuple(np.quantile(drawn, [0.025, 0.975]).tolist())
-    for chunk in (2_000_000, 90, 1):
+    for chunk in (2_000_000, 63, 1):  # 7 at a time do not divide 500
         monkeypatch.setattr(intervals, "_CHUNK", chunk)
         assert mean_interval(values, seed=7, resamples=500) == pytest.approx(wanted, rel=1e-12)
         # One change: every sign pattern is as extreme, so p is 1 whatever the number of resamples.
@@ -186,10 +186,18 @@ def test_a_change_by_one_counts():
     assert mixed.p_value == pytest.approx(2 / 8, abs=0.02) and mixed.after == 0.5
 
 
+def test_the_same_change_everywhere_by_hand():
+    # Shares 1/4 and 1/2 of 4, taken as independent.
+    result = paired_scores(np.full(4, 0.25), np.full(4, 0.5))
+    (low_b, high_b), (low_a, high_a) = wilson_interval(1, 4), wilson_interval(2, 4)
+    low, high = math.hypot(0.5 - low_a, high_b - 0.25), math.hypot(high_a - 0.5, 0.25 - low_b)
+    assert result.interval == pytest.approx((0.25 - low, 0.25 + high)) and (result.before, result.after) == (0.25, 0.5)
+
+
 @pytest.mark.parametrize(("table", "phi"), [((1, 0, 0, 1), 0.0), ((3, 0, 2, 0), 0.0), ((2, 0, 0, 3), 3.5 / 6)])
 def test_correlation_of_small_tables_by_hand(table, phi):
     # 1 less n/2 = 1 is 0; an empty margin has none; 6 less 5/2 over sqrt(2 * 3 * 2 * 3).
-    both, losses, wins, neither = table
+    both, losses, wins, _ = table
     n = sum(table)
     (b, a) = ((both + losses) / n, (both + wins) / n)
     (low_b, high_b), (low_a, high_a) = wilson_interval(both + losses, n), wilson_interval(both + wins, n)
@@ -215,7 +223,7 @@ def test_paired_scores():
     assert result.difference == pytest.approx(change.mean())
     assert result.interval == pytest.approx((change.mean() - half, change.mean() + half), abs=0.003)
     assert (result.wins, result.losses) == (int((change > 0).sum()), int((change < 0).sum()))
-    assert paired_scores(before, after) == result
+    assert paired_scores(before, after) == paired_scores(before, after, seed=0) == result
 
 
 def test_sign_flip_p_against_enumeration():
@@ -225,7 +233,7 @@ def test_sign_flip_p_against_enumeration():
     exact = sum(s >= 1 for s in sums) / 16
     estimates = [paired_scores(np.zeros(4), change, seed=seed).p_value for seed in (0, 0, 1)]
     assert estimates == pytest.approx([exact] * 3, abs=0.02)
-    assert estimates[0] == estimates[1] != estimates[2]
+    assert paired_scores(np.zeros(4), change).p_value == estimates[0] == estimates[1] != estimates[2]
 
 
 def test_pairs_must_match():

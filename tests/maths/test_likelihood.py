@@ -255,6 +255,7 @@ def test_a_row_is_drawn_alone_as_in_a_batch():
 
 def test_temperature_two_and_the_tightest_min_p():
     assert probabilities(LOGITS, temperature=2.0)[0] == pytest.approx(naive(LOGITS[0], temperature=2.0))
+    assert probabilities(LOGITS)[0] == pytest.approx(naive(LOGITS[0]))
     assert probabilities(LOGITS, min_p=1.0)[0].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
 
 

@@ -116,6 +116,13 @@ def test_counts_and_sums_by_hand():
     assert (falling.clip_low.item(), falling.clip_high.item(), falling.clip_sequences.item()) == (0, 0, 0)
 
 
+def test_the_gap_counts_ratios_below_one():
+    ones = torch.ones(1, 2, dtype=torch.float64)
+    inputs = {"logp_new": -ones, "logp_old": -ones + math.log(2), "advantage": ones[0, :1], "mask": ones.bool()}
+    parts = policy_loss(OBJECTIVES["grpo"], **inputs, weight=ones[0, :1])  # a ratio of 1/2, twice
+    assert parts.ratio_gap_max.item() == pytest.approx(0.5) and parts.ratio_sum.item() == pytest.approx(1.0)
+
+
 def test_a_batch_of_no_tokens_or_no_sequences_is_zero():
     for shape in ((2, 0), (0, 3)):
         empty = torch.zeros(shape, dtype=torch.float64)
@@ -149,6 +156,7 @@ def test_the_entropy_bonus():
     assert parts.loss.item() == pytest.approx(plain.loss.item() - 0.3 * bonus) and parts.policy == plain.policy
     (gradient,) = torch.autograd.grad(parts.loss, entropy)
     assert torch.allclose(gradient, torch.where(inputs["mask"], -0.3 * inputs["weight"][:, None], 0.0))
+    assert not any(v.requires_grad for k, v in vars(parts).items() if k != "loss")
     measured = policy_loss(OBJECTIVES["grpo"], **inputs, entropy=entropy)
     assert measured.entropy == 0 and measured.loss == plain.loss
 

@@ -25,6 +25,7 @@ def test_token_rewards_by_hand():
     plain = r.token_rewards(reward, masks)
     assert [row.tolist() for row in plain] == [[0, 2, 0], [0, 0], [0, 0], [0, 0, -1]]
     kl = [column([0.5, 1.0, NAN]), column([1.0, 1.0]), column([1.0, 2.0]), column([1.0, 7.0, -1.0])]
+    assert [row.tolist() for row in r.token_rewards(reward, masks, kl)] == [row.tolist() for row in plain]
     penalised = r.token_rewards(reward, masks, kl, 0.1)
     wanted = [[-0.05, 1.9, 0], [0, 0], [-0.1, -0.2], [-0.1, 0, -0.9]]
     assert [row.tolist() for row in penalised] == [pytest.approx(w) for w in wanted]

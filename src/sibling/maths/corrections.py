@@ -84,7 +84,7 @@ def off_policy_keep(
             wanted="an estimator of whole completions",
             do="Set objective.off_policy_mask=null, or take another objective.advantage.type",
         )
-    drift = token_mean(blank(logp_behaviour - logp_new.detach(), mask), mask)
+    drift = token_mean(logp_behaviour - logp_new.detach(), mask)
     return ~((advantage < 0) & (drift > delta))
 
 
@@ -95,10 +95,10 @@ def entropy_keep(entropy: PerToken, mask: TokenMask, *, keep_top: float | int) -
 
     Call it on every row of the minibatch at once. `entropy` in nats, of the sampling distribution.
     """
-    active = entropy.detach()[mask]
+    active = entropy[mask]
     if active.numel() == 0:
         return torch.zeros_like(mask)
-    return mask & (entropy.detach() >= _quantile(active, 1.0 - keep_top))
+    return mask & (entropy >= _quantile(active, 1.0 - keep_top))
 
 
 def _quantile(values: torch.Tensor, q: float) -> torch.Tensor:

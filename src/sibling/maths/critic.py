@@ -35,8 +35,7 @@ def value_loss(
 
 def value_clipped(value: PerToken, value_old: PerToken, returns: PerToken, *, clip: float | int | None) -> TokenMask:
     """Tokens where the clipped error is the larger one: they have no gradient."""
-    value, target = value.detach(), returns.detach()
     if clip is None:
         return torch.zeros_like(value, dtype=torch.bool)
     held = torch.clamp(value, value_old - clip, value_old + clip)
-    return (held - target).square() > (value - target).square()
+    return (held - returns).square() > (value - returns).square()

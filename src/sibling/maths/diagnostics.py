@@ -40,7 +40,6 @@ def clip_marks(
 
     low:  r < 1 - low  and A < 0        high:  r > 1 + high  and A > 0        dual:  r > c  and A < 0
     """
-    ratio, advantage = ratio.detach(), advantage.detach()
     negative = advantage < 0
     return ClipMarks(
         low=(ratio < 1.0 - low) & negative,
@@ -72,10 +71,9 @@ def mark_clip_cov(
 
 def mark_log_clip(terms: Terms, *, clip_low: float | int, clip_high: float | int) -> ClipMarks:
     """GMPO: low: lr < -clip_low and A < 0; high: lr > clip_high and A > 0."""
-    log_ratio = terms.log_ratio.detach()
     return ClipMarks(
-        low=(log_ratio < -clip_low) & (terms.advantage < 0),
-        high=(log_ratio > clip_high) & (terms.advantage > 0),
+        low=(terms.log_ratio < -clip_low) & (terms.advantage < 0),
+        high=(terms.log_ratio > clip_high) & (terms.advantage > 0),
         dual=torch.zeros_like(terms.mask),
     )
 
@@ -84,10 +82,9 @@ def mark_bounds(
     terms: Terms, *, ratio_min: float | int | None = None, ratio_max: float | int | None = None
 ) -> ClipMarks:
     """CISPO: where the importance weight is at a bound, whatever the sign of the advantage."""
-    ratio = terms.ratio.detach()
     return ClipMarks(
-        low=ratio < (-float("inf") if ratio_min is None else ratio_min),
-        high=ratio > (float("inf") if ratio_max is None else ratio_max),
+        low=terms.ratio < (-float("inf") if ratio_min is None else ratio_min),
+        high=terms.ratio > (float("inf") if ratio_max is None else ratio_max),
         dual=torch.zeros_like(terms.mask),
     )
 

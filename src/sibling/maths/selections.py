@@ -53,8 +53,8 @@ def within(
     Eligible: active, inside the clip's bounds, score_low < score < score_high. Those with the smallest `uniform` are
     taken, so a draw is a pure function of its uniforms.
     """
-    ratio = terms.ratio.detach()
-    clipped = ((terms.advantage > 0) & (ratio > 1.0 + clip_high)) | ((terms.advantage < 0) & (ratio < 1.0 - clip_low))
+    above, below = terms.ratio > 1.0 + clip_high, terms.ratio < 1.0 - clip_low
+    clipped = ((terms.advantage > 0) & above) | ((terms.advantage < 0) & below)
     score = covariance_score(terms.advantage, terms.logp_new, terms.mask)
     eligible = terms.mask & ~clipped & (score > score_low) & (score < score_high)
     place = eligible.flatten().nonzero()[:, 0]
