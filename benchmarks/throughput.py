@@ -24,6 +24,7 @@ from sibling.batch import Batch
 from sibling.config import load_recipe
 from sibling.models.precision import compute
 from sibling.pipeline.parts import Parts, build
+from sibling.pipeline.process import prepare
 from sibling.rollout.engine import GroupRequest, SamplingParams
 from sibling.seeds import uniforms
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16, help="tokens of every completion")
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs; the first pair is a warm-up on top")
     options = parser.parse_args()
+    prepare()  # memory and threads as in a run
     parts = build(
         load_recipe(RECIPE, ["evaluation.prompts=0", f"sampling.max_tokens={options.tokens}"]), base=RECIPE.parent
     )

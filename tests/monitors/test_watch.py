@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sibling.errors import RunError
 from sibling.monitors.finding import Finding
 from sibling.monitors.first_minutes import step_detectors
+from sibling.monitors.objective import OBJECTIVE_DETECTORS
 from sibling.monitors.watch import PATIENCE, Watch
 from sibling.stats import StepStats
 
@@ -159,11 +160,13 @@ EXTREMES = (
     {"entropy": 0.0},
     {"error_share": 1.0, "abstain_share": 1.0},
     {"sampler_gap_mean": 1.0, "ratio_identity_gap": 1.0},
+    {"explained_variance": -1.0, "sampler_dropped_share": 1.0, "off_policy_dropped_share": 1.0},
 )
 
 
 def test_every_code_is_documented_with_its_patience():
-    codes = {f.code for values in EXTREMES for d in step_detectors("float32") for f in d(StepStats(1, values))}
+    detectors = (*step_detectors("float32"), *OBJECTIVE_DETECTORS)
+    codes = {f.code for values in EXTREMES for d in detectors for f in d(StepStats(1, values))}
     assert set(PATIENCE) < codes
     page = Path(__file__).parents[2] / "docs" / "diagnosis.md"
     rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", page.read_text(encoding="utf-8"), re.MULTILINE)

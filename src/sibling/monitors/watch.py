@@ -31,6 +31,10 @@ PATIENCE: Mapping[str, int] = MappingProxyType(
         "truncated": 2,
         "never_ends": 2,
         "low_entropy": 2,
+        # A critic starts at 0 everywhere and needs some updates before its values can explain anything.
+        "critic_explains_nothing": 10,
+        "correction_drops_most": 2,
+        "mask_drops_most": 2,
     }
 )
 """Steps in a row a finding must hold before it is told; 1 where a code is not named."""

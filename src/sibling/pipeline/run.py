@@ -20,6 +20,7 @@ from sibling.config import Recipe
 from sibling.errors import NonFiniteError, RequestError, SiblingError
 from sibling.monitors.finding import Finding
 from sibling.monitors.first_minutes import step_detectors
+from sibling.monitors.objective import OBJECTIVE_DETECTORS
 from sibling.monitors.watch import Watch
 from sibling.pipeline import measure
 from sibling.pipeline.binding import bind, first_findings, open_run, recorded_dtype, require_same
@@ -109,7 +110,7 @@ class Run:
     ) -> None:
         self.parts, self.recipe, self.directory = parts, parts.recipe, directory
         self.writer, self.run_id, self.watcher, self.stop = writer, run_id, watcher, stop
-        self.watch = Watch(step_detectors(parts.compute_dtype))
+        self.watch = Watch((*step_detectors(parts.compute_dtype), *OBJECTIVE_DETECTORS))
         self.checkpoints = Checkpoints(parts, directory, self.write)
         self.fitting = reward_fitting(parts, directory)
         self.done = 0  # steps applied
