@@ -1,7 +1,8 @@
 """The command `sibling`: thin commands over the package, and the one place where errors become text and exit codes.
 
 Exit codes: 0 done; 1 the run or the check failed; 2 the request was wrong; 130 and 143 interrupted by Ctrl-C
-or SIGTERM. Whatever needs torch is imported inside the command that needs it.
+or SIGTERM. Whatever needs torch is imported inside the command that needs it. It is one module on purpose: every
+command and option of the program can be seen in one file.
 """
 
 from __future__ import annotations

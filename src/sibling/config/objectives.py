@@ -3,6 +3,8 @@
 Every row is put together from the same parts: an advantage estimator, a surrogate (fixed by the row), an
 aggregation and a KL term, with masks and corrections around them. A part left out is the row's own; what may
 be put together is said in legal.py. `maths.objectives` has the equation of each row.
+
+It is long because it is a table: each row can be read on its own, with every default that is its own in place.
 """
 
 from __future__ import annotations

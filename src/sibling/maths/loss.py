@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from sibling.errors import RequestError
-from sibling.maths.diagnostics import Marker, mark_clip
+from sibling.maths.diagnostics import ClipMarks, Marker, mark_clip
 from sibling.maths.estimators import ESTIMATORS
 from sibling.maths.kl import ESTIMATORS as KL_ESTIMATORS
 from sibling.maths.masked import blank, token_sum
@@ -117,8 +117,7 @@ def policy_loss(
     `log_ratio_clamp` > 0 or None; `factor` [N, T] and `sampler_weight` [N, T] (corrections.py), whose product is f;
     `selected` [N, T], tokens that the row's selector picked; `expert` [N], traces of an expert; `entropy` [N, T] in
     nats and its coefficient c; `numbers` override the row's. Gradient flows through `logp_new` and `entropy` only.
-    Positions outside the mask may hold anything and add exactly 0 to value and gradient.
-    Everything is computed in the dtype of `logp_new`.
+    Positions outside the mask may hold anything and add exactly 0. Everything is in the dtype of `logp_new`.
 
     Raises `RequestError` for beta > 0 without `logp_ref`, an unknown estimator or number, a missing selection.
     """
@@ -137,25 +136,37 @@ def policy_loss(
     policy = (weight * token_sum(term, mask)).sum()
     k = _kl(kl or objective.kl, terms, logp_ref, beta)
     kl_loss = beta * (weight * k).sum()
-    bonus = (
-        policy.new_zeros(()) if entropy is None else -entropy_coefficient * (weight * token_sum(entropy, mask)).sum()
-    )
-    marks = objective.marks(terms, **settings).within(mask)
-    ratio = token_ratio(terms.log_ratio.detach(), mask)
-    gap = (ratio - 1.0).abs()  # masked positions have a log-ratio of 0, so a ratio of exactly 1
+    bonus = policy.new_zeros(())
+    if entropy is not None:
+        bonus = -entropy_coefficient * (weight * token_sum(entropy, mask)).sum()
     return LossParts(
         loss=policy + (kl_loss if beta else 0.0) + (bonus if entropy_coefficient else 0.0),
         policy=policy.detach(),
         kl=kl_loss.detach(),
         entropy=bonus.detach(),
         kl_sum=k.detach().sum(),
-        clip_low=marks.low.sum(),
-        clip_high=marks.high.sum(),
-        clip_dual=marks.dual.sum(),
-        clip_sequences=(marks.low | marks.high).any(dim=-1).sum(),
-        ratio_sum=token_sum(ratio, mask).sum(),
-        ratio_gap_max=gap.max() if gap.numel() else gap.sum(),
+        **_clipped(objective.marks(terms, **settings).within(mask)),
+        **_moved(terms),
     )
+
+
+def _clipped(marks: ClipMarks) -> dict[str, Any]:
+    return {
+        "clip_low": marks.low.sum(),
+        "clip_high": marks.high.sum(),
+        "clip_dual": marks.dual.sum(),
+        "clip_sequences": (marks.low | marks.high).any(dim=-1).sum(),
+    }
+
+
+def _moved(terms: Terms) -> dict[str, Any]:
+    """How far the token ratio is from 1; masked positions have a log-ratio of 0, so a ratio of exactly 1."""
+    ratio = token_ratio(terms.log_ratio.detach(), terms.mask)
+    gap = (ratio - 1.0).abs()
+    return {
+        "ratio_sum": token_sum(ratio, terms.mask).sum(),
+        "ratio_gap_max": gap.max() if gap.numel() else gap.sum(),
+    }
 
 
 def minibatch_terms(
