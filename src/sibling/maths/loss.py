@@ -136,9 +136,8 @@ def policy_loss(
     policy = (weight * token_sum(term, mask)).sum()
     k = _kl(kl or objective.kl, terms, logp_ref, beta)
     kl_loss = beta * (weight * k).sum()
-    bonus = policy.new_zeros(())
-    if entropy is not None:
-        bonus = -entropy_coefficient * (weight * token_sum(entropy, mask)).sum()
+    h = policy.new_zeros(()) if entropy is None else (weight * token_sum(entropy, mask)).sum()
+    bonus = -entropy_coefficient * h
     return LossParts(
         loss=policy + (kl_loss if beta else 0.0) + (bonus if entropy_coefficient else 0.0),
         policy=policy.detach(),
