@@ -1,5 +1,6 @@
 # The whole list of commands; CI calls the same ones. Everything is installed into .venv, nothing outside it.
 # Needs: make, python3 (3.11 or newer). Extra options for pip: make test PIP_OPTIONS='--quiet'
+# Parts of the benchmark: make bench BENCH_OPTIONS='--only sampling,step'
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -7,6 +8,7 @@ PYTHON ?= python3
 RUN ?= runs/largest-number
 PIP_OPTIONS ?= --quiet
 PYTEST_OPTIONS ?= -n 2
+BENCH_OPTIONS ?=
 
 BIN := .venv/bin
 # Wheels only. `tasks` and `test` bring in reasoning-gym, three of whose dependencies exist as source alone.
@@ -50,8 +52,8 @@ docs: $(STAMP)-docs  ## the pages under docs/, warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(STAMP)-train  ## tokens per second, sampled and trained, on this machine
-	$(BIN)/python benchmarks/throughput.py
+bench: $(STAMP)-train  ## speed and memory against TRL, vLLM and transformers, write benchmarks/RESULTS.md (over an hour)
+	$(BIN)/python benchmarks/speed/run.py $(BENCH_OPTIONS)
 
 claims: $(STAMP)-train  ## measure again what papers claim, write docs/claims.md
 	$(ONE_THREAD) $(BIN)/python benchmarks/claims/run.py

@@ -243,19 +243,28 @@ def test_objectives_check_passes_and_a_wrong_number_fails(sibling: Run, tmp_path
     assert {r["status"] for r in json.loads(out)["float64"]} == {"pass", "miss"}
 
 
-def test_doctor_and_models_say_what_is_there(sibling: Run) -> None:
+def test_doctor_says_what_is_there_and_what_fits(sibling: Run) -> None:
+    code, out, _ = sibling("doctor", "recipes/tiny.yaml", "sampling.max_tokens=16")
+    assert code == 0
+    lines = {line.split()[0]: line for line in out.splitlines() if not line.startswith(" ")}
+    assert list(lines) == [
+        *("sibling", "python", "cores", "disk"),
+        *("torch", "roofline", "dtype", "cache", "model", "memory", "budget"),
+    ]
+    assert "tiny-llama: 0.1 M weights, 2 layers" in lines["model"]
+    assert "a whole step has at most 640" in " ".join(out.split())  # 2 prompts of 256 with 4 completions of 16
+    assert sibling("doctor", "recipes/no-such.yaml")[0] == 2
+
+
+def test_doctor_without_the_packages_for_training(sibling: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda _: None)
     code, out, _ = sibling("doctor")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines() if not line.startswith(" ")] == [
-        "sibling",
-        "python",
-        "cores",
-        "disk",
-        "torch",
-        "bfloat16",
-        "cache",
-        "model",
-    ]
+    assert [line.split()[0] for line in out.splitlines() if not line.startswith(" ")][-2:] == ["disk", "training"]
+    assert "pip install 'sibling[train]'" in " ".join(out.split())
+
+
+def test_models_say_what_is_there(sibling: Run) -> None:
     assert "tiny-llama" in sibling("models", "list")[1]
     assert "tiny-llama" in [row["name"] for row in json.loads(sibling("models", "list", "--json")[1])]
 

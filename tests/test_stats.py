@@ -25,6 +25,8 @@ def test_exactly_the_quantities_that_depend_on_the_clock_are_marked() -> None:
         "seconds_step",
         "sampled_tokens_per_second",
         "trained_tokens_per_second",
+        "sampling_roofline_share",
+        "learning_roofline_share",
         "memory_peak",
     }
 

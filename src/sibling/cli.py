@@ -11,12 +11,10 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
-import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -281,10 +279,33 @@ app.add_typer(models_app, name="models", help="List models that need no files of
 
 
 @app.command(short_help="Say what this machine has for training.")
-def doctor() -> None:
-    """Say what this machine has for training: versions, threads, bfloat16, cache, disk. Uses no network."""
-    for name, value in _diagnosis():
-        typer.echo(textwrap.fill(f"{name:<12} {value}", width(), subsequent_indent=" " * 13, break_on_hyphens=False))
+def doctor(
+    recipe: Annotated[Path | None, typer.Argument(metavar="RECIPE", help="A YAML recipe to estimate for.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Say what this machine has for training: versions, speeds, the compute dtype, memory, what fits. Uses no network.
+
+    With a recipe, memory and the largest token budget are those of its model and settings; without one, those of
+    the embedded model and the defaults.
+    """
+    from sibling.config import load_recipe
+    from sibling.pipeline.doctor import machine, training
+
+    asked = load_recipe(recipe, overrides or []) if recipe is not None else None
+    for name, value in machine():
+        _tell(name, value)
+    try:
+        _require_training()
+    except RequestError as error:
+        _tell("training", f"not possible: {error}")
+        return
+    for name, value in training(asked, recipe.parent if recipe is not None else None):
+        _tell(name, value)
+
+
+def _tell(name: str, value: str) -> None:
+    """One line of a list of facts, folded under its second column."""
+    typer.echo(textwrap.fill(f"{name:<12} {value}", width(), subsequent_indent=" " * 13, break_on_hyphens=False))
 
 
 # --------------------------------------------------------------------------------- what commands share
@@ -396,33 +417,6 @@ def _check_objectives(file: Path, precisions: list[Literal["float64", "float32"]
         typer.echo(check_text(results))
     if any(r.status == "miss" for found in results.values() for r in found):
         raise typer.Exit(1)
-
-
-def _diagnosis() -> Iterator[tuple[str, str]]:
-    """Name and finding, one a line of `sibling doctor`."""
-    yield "sibling", importlib.metadata.version("sibling")
-    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield "cores", f"{cores} that this process may use"
-    yield "disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here"
-    try:
-        _require_training()
-    except RequestError as error:
-        yield "training", f"not possible: {error}"
-        return
-    import torch
-
-    from sibling.models.embedded import cache_dir, list_models
-    from sibling.models.precision import choose
-
-    gpu = f", CUDA device {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ", no CUDA device"
-    yield "torch", f"{torch.__version__}, {torch.get_num_threads()} threads{gpu}"
-    dtype, seconds = choose("auto")
-    times = " against ".join(f"{seconds[name] * 1e3:.1f} ms in {name}" for name in ("bfloat16", "float32"))
-    yield "bfloat16", f"{'yes' if dtype == 'bfloat16' else 'no'}: a matrix product takes {times}"
-    place = next(p for p in (cache_dir(), *cache_dir().absolute().parents) if p.exists())
-    yield "cache", f"{cache_dir()}, {shutil.disk_usage(place).free / 1e9:.1f} GB free there"
-    yield "model", f"the embedded model is {list_models()[0]['state']}"
 
 
 # ----------------------------------------------------------------------------------------------- entry

@@ -77,6 +77,16 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "seconds_step": Quantity("s", "time of the whole step", wall_clock=True),
         "sampled_tokens_per_second": Quantity("tokens/s", "tokens drawn over sampling time", wall_clock=True),
         "trained_tokens_per_second": Quantity("tokens/s", "scored tokens over learning time", wall_clock=True),
+        "sampling_roofline_share": Quantity(
+            "share",
+            "least time for the useful products of sampling on this machine, over sampling time",
+            wall_clock=True,
+        ),
+        "learning_roofline_share": Quantity(
+            "share",
+            "least time for the useful products of the updates on this machine, over learning time",
+            wall_clock=True,
+        ),
         "memory_peak": Quantity("bytes", "largest resident set size of the process so far", wall_clock=True),
     }
 )

@@ -184,9 +184,7 @@ def watched_gradients(step: LearnerStep) -> Iterator[list[dict[str, Tensor]]]:
 def counted_tokens(model: Any) -> Iterator[list[int]]:
     """Collects the number of tokens of every forward pass through the decoder."""
     seen: list[int] = []
-    handle = model.get_decoder().register_forward_pre_hook(
-        lambda _, __, given: seen.append(given["input_ids"].numel()), with_kwargs=True
-    )
+    handle = model.get_decoder().embed_tokens.register_forward_pre_hook(lambda _, given: seen.append(given[0].numel()))
     try:
         yield seen
     finally:

@@ -48,6 +48,12 @@ def test_the_curves_of_a_run_with_a_critic_a_reference_and_a_correction(tmp_path
         assert view.series[key] == [(s, also[key] * s) for s in (1, 2, 3)]
 
 
+def test_a_run_whose_machine_was_measured_shows_its_share_of_the_roofline(tmp_path: Path) -> None:
+    also = {"sampling_roofline_share": 0.1, "learning_roofline_share": 0.2}
+    shown, _ = figures(gather(make_run(tmp_path / "run", Recorded(steps=3, planned=3, also=also))))
+    assert "Share of the roofline" in titles(shown)
+
+
 def test_what_was_not_measured_is_named_and_not_drawn(tmp_path: Path) -> None:
     leave_out = frozenset({"entropy", "grad_norm", "dead_groups_all_wrong", "accuracy"})
     what = Recorded(steps=3, planned=3, evaluations=False, leave_out=leave_out)

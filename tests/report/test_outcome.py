@@ -6,7 +6,7 @@ import pytest
 from recorded import Recorded, make_run, summary
 
 from sibling.report.gather import RunView, gather
-from sibling.report.outcome import measures, sentence, summary_sentence
+from sibling.report.outcome import measures, sentence, speed_sentence, summary_sentence
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,19 @@ def test_states_without_both_evaluations(tmp_path: Path) -> None:
     assert sentence(empty) == "No step has been completed."
     silent = Recorded(steps=2, planned=2, evaluations=False, leave_out=frozenset({"reward_mean"}))
     assert sentence(gather(make_run(tmp_path / "d", silent))) == "After 2 of 2 steps, no reward has been recorded."
+
+
+def test_the_speed_is_told_where_it_was_measured(tmp_path: Path, view: RunView) -> None:
+    assert speed_sentence(view) is None
+    both = {"sampling_roofline_share": 0.1, "learning_roofline_share": 0.2}  # times the step: 1, 2, 3
+    told = speed_sentence(gather(make_run(tmp_path / "a", Recorded(steps=3, planned=3, also=both))))
+    assert told is not None
+    assert told.replace("\u202f", " ").startswith("Speed: sampling at 20 % and learning at 40 % of this machine's")
+    one = speed_sentence(
+        gather(make_run(tmp_path / "b", Recorded(steps=3, planned=3, also={"learning_roofline_share": 0.2})))
+    )
+    assert one is not None
+    assert one.replace("\u202f", " ").startswith("Speed: learning at 40 % of")
 
 
 def test_measures_name_their_k_and_keep_what_is_unknown_unknown(view: RunView) -> None:

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from sibling.config import Sampling
 from sibling.learner.packing import PackedRows
 from sibling.maths.likelihood import entropy, sampling_logits, token_logprobs
+from sibling.models.head import plain_head, token_scores
 from sibling.models.packed import head_logits, hidden_states
 
 HEAD_CHUNK = 512
@@ -35,9 +36,15 @@ def score(
 ) -> Scored:
     """Run the packed rows through `model`; the distribution is the one the sampler draws from.
 
-    Entropies are computed with `with_entropy`, without gradient, or with `entropy_gradient`, for an entropy bonus.
+    Entropies are computed with `with_entropy`, or with `entropy_gradient`, for an entropy bonus.
     """
     hidden = hidden_states(model, rows.packed.ids, rows.packed.positions, rows.packed.layout)[rows.before]
+    head = plain_head(model)
+    if head is not None and not (sampling.top_k or sampling.top_p < 1.0 or sampling.min_p):
+        logp, found = token_scores(
+            hidden, head, rows.tokens, temperature=sampling.temperature, with_entropy=with_entropy or entropy_gradient
+        )
+        return Scored(rows.padded(logp), None if found is None else rows.padded(found))
     logprobs, entropies = [], []
     for h, tokens in zip(torch.split(hidden, HEAD_CHUNK), torch.split(rows.tokens, HEAD_CHUNK), strict=True):
         chunk = _Head(model, sampling, with_entropy)

@@ -61,6 +61,8 @@ def clipped_step(optimizer: torch.optim.Optimizer, parameters: Named, max_norm: 
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
+        # The fused step writes the weights without counting it; their reduced copies (models.decoder) must follow.
+        torch.autograd.graph.increment_version([p for _, p in parameters])
     optimizer.zero_grad(set_to_none=True)
     return value
 

@@ -17,6 +17,7 @@ the longest sibling.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,7 +30,9 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from sibling.errors import ModelError
-from sibling.models.precision import head_product
+from sibling.models.decoder import decoder_of
+from sibling.models.head import logits_of, plain_head
+from sibling.models.precision import head_product, reduced_dtype
 
 ATTENTION = "sibling"
 
@@ -56,17 +59,37 @@ class GroupLayout:
 
     def __init__(self, spans: Sequence[GroupSpan], device: torch.device | None = None) -> None:
         self.spans = tuple(spans)
-        self._plans = [_Plan(span, device) for span in self.spans]
+        self.device = device
         self._sizes = [span.prompt + sum(span.completions) for span in self.spans]
         self.keys: list[Tensor] = []  # per layer, filled when `keep` is set: prefill hands them to the cache
         self.values: list[Tensor] = []
         self.keep = False
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
-        """Attention of every group, each on its own."""
+    @functools.cached_property
+    def _plans(self) -> list[_Plan]:
+        return [_Plan(span, self.device) for span in self.spans]
+
+    @functools.cached_property
+    def groups(self) -> Tensor:
+        """[U, 4] int32 for native.group_attention: first token, prompt, index of the first sibling, siblings."""
+        before = np.cumsum([0, *(len(s.completions) for s in self.spans)])[:-1].tolist()
+        rows = [(s.start, s.prompt, b, len(s.completions)) for s, b in zip(self.spans, before, strict=True)]
+        return torch.tensor(rows, dtype=torch.int32)
+
+    @functools.cached_property
+    def lengths(self) -> Tensor:
+        """[N] int32: the length of each completion."""
+        return torch.tensor([t for s in self.spans for t in s.completions], dtype=torch.int32)
+
+    def cached(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """Take note of a layer's keys and values [S, K, D], where they are to be kept."""
         if self.keep:
             self.keys.append(k)
             self.values.append(v)
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+        """Attention of every group, each on its own."""
+        self.cached(layer, k, v)
         groups = zip(self._plans, *(torch.split(x, self._sizes) for x in (q, k, v)), strict=True)
         return torch.cat([plan.attend(*qkv, scale, window) for plan, *qkv in groups])
 
@@ -186,12 +209,18 @@ def use_packed_attention(model: Any) -> None:
 
 def hidden_states(model: Any, ids: Tensor, positions: Tensor, layout: Layout) -> Tensor:
     """Final hidden states [S, width] of packed tokens ids and positions [1, S]."""
+    decoder = decoder_of(model)
+    if decoder is not None and isinstance(layout, GroupLayout):
+        return decoder.hidden(ids[0], positions[0], layout, reduced_dtype("cpu"))
     out = model.get_decoder()(input_ids=ids, position_ids=positions, use_cache=False, sibling_layout=layout)
     return out.last_hidden_state[0]  # type: ignore[no-any-return]
 
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """Logits [n, V] in float32 of hidden states [n, width], soft-capped where the architecture does so."""
+    plain = plain_head(model)
+    if plain is not None and reduced_dtype("cpu") is torch.bfloat16 and not torch.is_grad_enabled():
+        return logits_of(hidden.bfloat16(), plain.cast(torch.bfloat16)[0])
     head = model.get_output_embeddings()
     if type(head) is nn.Linear:
         logits = head_product(hidden, head.weight)

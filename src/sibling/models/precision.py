@@ -29,6 +29,11 @@ def compute(dtype: ComputeDtype, device: str = "cpu") -> Iterator[None]:
         yield
 
 
+def reduced_dtype(device: str) -> torch.dtype:
+    """What products run in here: bfloat16 inside `compute("bfloat16")`, else float32."""
+    return torch.bfloat16 if torch.is_autocast_enabled(device) else torch.float32
+
+
 def head_product(hidden: Tensor, weight: Tensor) -> Tensor:
     """hidden [n, width] times weight [V, width] transposed, in float32; bfloat16 products inside `compute`."""
     reduced = torch.is_autocast_enabled(hidden.device.type)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sibling.batch import Fate, Finish, Prompt, Row, Status
+from sibling.pipeline.yardstick import Yardstick
 from sibling.rollout.collect import Rollout
 from sibling.stats import StepStats
 
@@ -39,8 +40,14 @@ class Clock:
         return {**self._parts, "step": time.monotonic() - self._start}
 
 
-def step_stats(step: int, rollout: Rollout, learned: Mapping[str, float], seconds: Mapping[str, float]) -> StepStats:
-    """The numbers of one step."""
+def step_stats(
+    step: int,
+    rollout: Rollout,
+    learned: Mapping[str, float],
+    seconds: Mapping[str, float],
+    yardstick: Yardstick | None = None,
+) -> StepStats:
+    """The numbers of one step; the shares of the roofline too where the machine was measured."""
     rows = rollout.rows
     values: dict[str, float] = {**learned, **_rewards(rows), **_lengths(rows), **_groups(rollout)}
     verdicts = [v.status for r in rows for v in r.verdicts]
@@ -61,6 +68,8 @@ def step_stats(step: int, rollout: Rollout, learned: Mapping[str, float], second
     if seconds.get("learning") and values.get("trained_tokens"):
         values["trained_tokens_per_second"] = values["trained_tokens"] / seconds["learning"]
     values["memory_peak"] = peak_memory()
+    if yardstick is not None:
+        values |= yardstick.shares(rollout, learned, seconds)
     return StepStats(step, values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from sibling.models import chat
 from sibling.models.load import LoadedModel, load_policy
 from sibling.models.packed import check_architecture
 from sibling.models.precision import ComputeDtype, choose
+from sibling.pipeline.yardstick import Yardstick, measure_yardstick
 from sibling.rewards.grade import Grader, stating
 from sibling.rollout.assemble import Estimate
 from sibling.rollout.collect import Expert, Measure
@@ -170,8 +172,14 @@ class Parts:
 
     # -- facts for the record
 
+    @functools.cached_property
+    def yardstick(self) -> Yardstick | None:
+        """What the machine can do, for the step statistics: measured when first asked for. None for a tiny model."""
+        return measure_yardstick(self.loaded.model, self.recipe, self.compute_dtype)
+
     def model_facts(self, role: str) -> dict[str, Any]:
         """Body of model.loaded."""
+        measured = self.yardstick if role == "policy" else None
         return {
             "role": role,
             "source": self.loaded.source,
@@ -182,7 +190,7 @@ class Parts:
             "compute_dtype": self.compute_dtype,
             "licence": self.loaded.licence,
             "architecture": self.loaded.architecture,
-            "wall": {"product_seconds": self.product_seconds},
+            "wall": {"product_seconds": self.product_seconds, **({"roofline": measured.facts()} if measured else {})},
         }
 
     def template_facts(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sibling.errors import SiblingError
 from sibling.report.gather import gather
 from sibling.report.live import choose_display
 from sibling.report.observing import BaseObserver, Observers
-from sibling.report.outcome import sentence
+from sibling.report.outcome import sentence, speed_sentence
 from sibling.report.page import write_report
 from sibling.report.paragraph import complain, filled
 from sibling.report.trackers import open_trackers
@@ -59,7 +59,9 @@ def farewell(directory: Path, summary: Mapping[str, Any]) -> int:
 
     `summary` is that of the run's result; status `interrupted` gives 130, or 143 for SIGTERM.
     """
-    print(filled(sentence(gather(directory))))
+    view = gather(directory)
+    for said in filter(None, (sentence(view), speed_sentence(view))):
+        print(filled(said))
     try:
         print(f"report  {write_report(directory)}")
     except SiblingError as error:  # the run itself is done and recorded

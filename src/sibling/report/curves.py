@@ -70,6 +70,14 @@ CHARTS: tuple[Chart, ...] = (
         floor=0.0,
     ),
     Chart(
+        "Share of the roofline",
+        "share",
+        [Curve("sampling_roofline_share", "sampling", "c1"), Curve("learning_roofline_share", "learning", "c2")],
+        note="useful matrix products only",
+        share=True,
+        floor=0.0,
+    ),
+    Chart(
         "Verdicts without a score",
         "share",
         [Curve("error_share", "error", "c4"), Curve("abstain_share", "abstain", "c6")],
@@ -96,7 +104,8 @@ GROUP_LAYERS = (
 
 _ONLY_WHEN_IT_VARIES = ("Verdicts without a score", "Learning rate")  # a flat line says nothing worth a figure
 
-_WHERE_THERE_IS_ONE = ("Critic", "Value loss", "Sampler correction")  # most objectives have none: nothing is missing
+# Most objectives have none of the first three, and of a tiny model no speed is measured: nothing is missing.
+_WHERE_THERE_IS_ONE = ("Critic", "Value loss", "Sampler correction", "Share of the roofline")
 
 
 def figures(view: RunView) -> tuple[list[str], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from sibling.report.gather import RunView
@@ -115,6 +116,18 @@ def _progress(view: RunView) -> str:
     if len(rewards) == 1:
         return f"{at}, the mean training reward is {number(last)}."
     return f"{at}, the mean training reward went from {number(first)} to {number(last)}."
+
+
+def speed_sentence(view: RunView) -> str | None:
+    """How near to the machine's own limits the phases ran, median over the steps; None where it was not measured."""
+    found = []
+    for phase in ("sampling", "learning"):
+        shares = [value for _, value in view.series.get(f"{phase}_roofline_share", [])]
+        if shares:
+            found.append(f"{phase} at {percent(median(shares))}")
+    if not found:
+        return None
+    return f"Speed: {' and '.join(found)} of this machine's roofline (useful products only, median of the steps)."
 
 
 def interval(value: Sequence[float] | None) -> Interval | None:

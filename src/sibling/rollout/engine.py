@@ -39,6 +39,9 @@ Uniforms = Callable[[str, int, int], NDArray[np.float64]]
 Progress = Callable[[int, int, int], None]
 """(completions finished, completions in all, tokens so far)."""
 
+Finished = Callable[[int, list[Completion]], None]
+"""(index of the request, its completions in order), as soon as the last of them has ended."""
+
 
 class Engine(Protocol):
     """Draws completions under the current weights of the policy."""
@@ -49,6 +52,7 @@ class Engine(Protocol):
         params: SamplingParams,
         uniforms: Uniforms,
         progress: Progress | None = None,
+        finished: Finished | None = None,
     ) -> list[list[Completion]]:
         """G completions for each request, in order. Draws depend on `uniforms` alone, not on batch composition."""
         ...

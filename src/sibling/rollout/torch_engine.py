@@ -1,15 +1,16 @@
 """The embedded engine: a batched sampler over a transformers model, in the learner's process.
 
-Prompts are prefilled once a group, packed without padding. Rows advance together, one token a step;
-finished rows leave the batch. Each row draws its tokens by inversion from its own uniforms, so its text
+Prompts are prefilled once a group, packed without padding. Rows advance together, one token a step; finished rows
+leave the batch and waiting groups take their place between steps. Each row draws its tokens by inversion from its own uniforms, so its text
 depends on the weights and its stream, not on which rows share the batch (floating-point ties apart).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,12 +20,14 @@ from torch import Tensor
 from sibling.batch import Completion, Finish
 from sibling.errors import NonFiniteError
 from sibling.maths.likelihood import draw, sampling_logits, token_logprobs
-from sibling.models.packed import head_logits, hidden_states, pack
+from sibling.models import native
+from sibling.models.decoder import decoder_of
 from sibling.models.precision import ComputeDtype, compute
-from sibling.rollout.cache import DecodeLayout
-from sibling.rollout.engine import GroupRequest, Progress, SamplingParams, Uniforms
+from sibling.rollout.cache import ModulesDecoding
+from sibling.rollout.engine import Finished, GroupRequest, Progress, SamplingParams, Uniforms
+from sibling.rollout.paged import PagedDecoding, pages_of
 
-_COMPACT_BELOW = 0.75  # rows are dropped from the buffers once fewer than this share of them is live
+_PREFILL_TOKENS = 4096  # most tokens of prompts computed in one pass
 
 
 @dataclass
@@ -33,10 +36,33 @@ class _Row:
 
     request: int
     sibling: int
-    uniforms: NDArray[np.float64]
+    uniforms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish: Finish | None = None
+
+    def next_uniform(self) -> float:
+        """The one its next token is drawn with; anything for a greedy row or one that has ended."""
+        return float(self.uniforms[len(self.tokens)]) if len(self.tokens) < len(self.uniforms) else 0.0
+
+
+class Decoding(Protocol):
+    """Live rows and their cached keys and values."""
+
+    compact_below: float
+    """Rows that have ended are dropped once fewer than this share of the rows is live."""
+
+    def admit(self, prompts: Sequence[NDArray[np.int64]], siblings: Sequence[int]) -> Tensor:
+        """Append rows of new prompts; logits [sum of siblings, V] of the first token of each."""
+        ...
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """One new token a row [B]; logits [B, V] of the next."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows (ascending)."""
+        ...
 
 
 class TorchEngine:
@@ -57,73 +83,101 @@ class TorchEngine:
         params: SamplingParams,
         uniforms: Uniforms,
         progress: Progress | None = None,
+        finished: Finished | None = None,
     ) -> list[list[Completion]]:
         """G completions for each request, in order; see `Engine`."""
         training = self.model.training
         self.model.eval()
-        rows: list[_Row] = []
-        total = sum(r.siblings for r in requests)
+        groups: list[list[Completion | None]] = [[None] * r.siblings for r in requests]
+        left = [r.siblings for r in requests]  # completions of each request that have not ended
+        done = tokens = 0
         try:
             with compute(self.compute_dtype, self.model.device.type):
-                for wave in _waves(requests, self.batch_rows):
-                    for _ in self._run_wave(requests, wave, params, uniforms, rows):
-                        if progress is not None:
-                            done = sum(r.finish is not None for r in rows)
-                            progress(done, total, sum(len(r.tokens) for r in rows))
+                for ended, drawn in self._decode_all(requests, params, uniforms):
+                    done, tokens = done + len(ended), tokens + drawn
+                    for row in ended:
+                        groups[row.request][row.sibling] = self._completion(row)
+                        left[row.request] -= 1
+                        if finished is not None and not left[row.request]:
+                            finished(row.request, [c for c in groups[row.request] if c is not None])
+                    if progress is not None:
+                        progress(done, sum(r.siblings for r in requests), tokens)
         finally:
             self.model.train(training)
-        groups: list[list[Completion]] = [[] for _ in requests]
-        for row in sorted(rows, key=lambda r: (r.request, r.sibling)):
-            groups[row.request].append(self._completion(row))
-        return groups
+        return [[c for c in group if c is not None] for group in groups]
 
-    def _run_wave(
-        self,
-        requests: Sequence[GroupRequest],
-        wave: Sequence[tuple[int, int, int]],
-        params: SamplingParams,
-        uniforms: Uniforms,
-        rows: list[_Row],
-    ) -> Iterator[None]:
-        """Decode one wave of (request, first sibling, siblings) to the end, appending its rows."""
-        live = [
-            _Row(i, s, uniforms(requests[i].key, s, params.max_tokens) if params.temperature > 0 else np.zeros(0))
-            for i, first, count in wave
-            for s in range(first, first + count)
-        ]
-        rows += live
-        cache, logits = self._prefill([requests[i].token_ids for i, _, _ in wave], [c for _, _, c in wave], params)
-        slots = list(live)  # the rows in the cache's order; finished ones stay until the next compaction
-        for step in range(params.max_tokens):
-            tokens, logprobs = _sample(logits, params, [r.uniforms[step] if len(r.uniforms) else 0.0 for r in slots])
-            for row, token, logprob in zip(slots, tokens.tolist(), logprobs.tolist(), strict=True):
+    def _decode_all(
+        self, requests: Sequence[GroupRequest], params: SamplingParams, uniforms: Uniforms
+    ) -> Iterator[tuple[list[_Row], int]]:
+        """Decode every row, one token a step; after each step the rows that ended with it and the tokens drawn."""
+        waiting = deque(_Row(i, s) for i, r in enumerate(requests) for s in range(r.siblings))
+        rows: list[_Row] = []  # in the order of `decoding`; those that have ended stay until it is compacted
+        decoding = self._decoding(requests, params.max_tokens)
+        logits: Tensor | None = None
+        while waiting or rows:
+            for admitted in self._admissible(waiting, len(rows), requests):
+                for row in (r for group in admitted for r in group):
+                    if params.temperature > 0:
+                        row.uniforms = uniforms(requests[row.request].key, row.sibling, params.max_tokens)
+                    rows.append(row)
+                prompts = [requests[group[0].request].token_ids for group in admitted]
+                fresh = decoding.admit(prompts, [len(group) for group in admitted])
+                logits = fresh if logits is None else torch.cat([logits, fresh])
+            assert logits is not None
+            live = [r for r in rows if r.finish is None]
+            tokens, logprobs = _sample(logits, params, [r.next_uniform() for r in rows])
+            for row, token, logprob in zip(rows, tokens.tolist(), logprobs.tolist(), strict=True):
                 if row.finish is None:
                     row.tokens.append(token)
                     row.logprobs.append(logprob)
                     row.finish = self._finish(row, params)
-            yield
-            keep = [i for i, r in enumerate(slots) if r.finish is None]
-            if not keep:
-                return
-            if len(keep) < _COMPACT_BELOW * len(slots):
-                index = torch.tensor(keep, device=tokens.device)
-                cache.keep(index)
-                tokens, slots = tokens[index], [slots[i] for i in keep]
-            hidden = hidden_states(self.model, tokens[None], cache.positions()[None], cache)
-            cache.drawn += 1
-            logits = head_logits(self.model, hidden)
+            keep = [i for i, r in enumerate(rows) if r.finish is None]
+            yield [r for r in live if r.finish is not None], len(live)
+            if not keep or len(keep) < decoding.compact_below * len(rows):
+                decoding.keep(keep)
+                tokens, rows = tokens[torch.tensor(keep, dtype=torch.long)], [rows[i] for i in keep]
+            logits = decoding.step(tokens) if rows else None
 
-    def _prefill(
-        self, prompts: Sequence[NDArray[np.int64]], siblings: Sequence[int], params: SamplingParams
-    ) -> tuple[DecodeLayout, Tensor]:
-        """Run the prompts once; returns the cache and logits [B, V] for the first token of every row."""
-        device = self.model.device
-        packed = pack(prompts, [()] * len(prompts), device)
-        packed.layout.keep = True
-        hidden = hidden_states(self.model, packed.ids, packed.positions, packed.layout)
-        last = torch.tensor([s.start + s.prompt - 1 for s in packed.layout.spans], device=device)
-        cache = DecodeLayout(packed.layout, siblings, params.max_tokens)
-        return cache, head_logits(self.model, hidden[last])[cache.prompt_of_row]
+    def _decoding(self, requests: Sequence[GroupRequest], max_tokens: int) -> Decoding:
+        """The way to decode that this model and machine allow."""
+        decoder = decoder_of(self.model)
+        if decoder is None:
+            return ModulesDecoding(self.model, max_tokens)
+        lengths = sorted((len(r.token_ids) for r in requests), reverse=True)
+        rows = min(self.batch_rows, sum(r.siblings for r in requests))
+        own = pages_of(max_tokens)
+        return PagedDecoding(
+            self.model,
+            decoder,
+            pages=sum(map(pages_of, lengths[:rows])) + rows * own,
+            rows=rows,
+            max_tokens=max_tokens,
+            positions=max(lengths, default=0) + max_tokens,
+        )
+
+    def _admissible(
+        self, waiting: deque[_Row], live: int, requests: Sequence[GroupRequest]
+    ) -> Iterator[list[list[_Row]]]:
+        """Waiting rows to admit now, by prompt, a list for each prefill pass: whole groups where they fit.
+
+        A group is cut only when nothing else is live: its prompt would be computed again for the rest.
+        """
+        admitted: list[list[_Row]] = []
+        used = 0
+        while waiting:
+            count = next((n for n, r in enumerate(waiting) if r.request != waiting[0].request), len(waiting))
+            if live + count > self.batch_rows:
+                count = self.batch_rows if live == 0 else 0
+            if not count:
+                break
+            length = len(requests[waiting[0].request].token_ids)
+            if admitted and used + length > _PREFILL_TOKENS:
+                yield admitted
+                admitted, used = [], 0
+            admitted.append([waiting.popleft() for _ in range(count)])
+            live, used = live + count, used + length
+        if admitted:
+            yield admitted
 
     def _finish(self, row: _Row, params: SamplingParams) -> Finish | None:
         if row.tokens[-1] in self.eos:
@@ -161,8 +215,12 @@ def _sample(logits: Tensor, params: SamplingParams, uniforms: Sequence[float]) -
     scaled = sampling_logits(
         logits, temperature=params.temperature, top_k=params.top_k, top_p=params.top_p, min_p=params.min_p
     )
-    tokens = draw(scaled, torch.tensor(uniforms, dtype=torch.float64, device=logits.device))
-    logprobs = token_logprobs(scaled, tokens)
+    uniform = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)
+    if native.available() and logits.device.type == "cpu":
+        tokens, logprobs = native.draw(scaled, uniform)
+    else:
+        tokens = draw(scaled, uniform)
+        logprobs = token_logprobs(scaled, tokens)
     _require_finite(logprobs)
     return tokens, logprobs
 
@@ -174,20 +232,3 @@ def _require_finite(chosen: Tensor) -> None:
             wanted="finite numbers",
             do="Its weights hold NaN or infinity, or overflow: start from sound weights",
         )
-
-
-def _waves(requests: Sequence[GroupRequest], most: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Cut the requests into waves of at most `most` rows; a group larger than that is cut as well."""
-    wave: list[tuple[int, int, int]] = []
-    used = 0
-    for i, request in enumerate(requests):
-        first = 0
-        while first < request.siblings:
-            if used == most:
-                yield wave
-                wave, used = [], 0
-            count = min(request.siblings - first, most - used)
-            wave.append((i, first, count))
-            first, used = first + count, used + count
-    if wave:
-        yield wave
