@@ -249,7 +249,7 @@ def test_doctor_says_what_is_there_and_what_fits(sibling: Run) -> None:
     lines = {line.split()[0]: line for line in out.splitlines() if not line.startswith(" ")}
     assert list(lines) == [
         *("sibling", "python", "cores", "disk"),
-        *("torch", "roofline", "dtype", "cache", "model", "memory", "budget"),
+        *("torch", "kernels", "roofline", "dtype", "cache", "model", "memory", "budget"),
     ]
     assert "tiny-llama: 0.1 M weights, 2 layers" in lines["model"]
     assert "a whole step has at most 640" in " ".join(out.split())  # 2 prompts of 256 with 4 completions of 16

@@ -30,6 +30,7 @@ def gradient(batch, objective):
     return (seen[0] if seen else None), stats, sum(passes)
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{o.type}-{getattr(o, 'aggregation', '')}")
 def test_a_dead_group_that_is_computed_contributes_exactly_nothing(objective):
     """Forced through the model, its gradient is 0 in every entry: skipping it leaves nothing out."""
@@ -41,6 +42,7 @@ def test_a_dead_group_that_is_computed_contributes_exactly_nothing(objective):
     assert stats["loss"] == 0 and stats["grad_norm"] == 0
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{o.type}-{getattr(o, 'aggregation', '')}")
 def test_the_step_is_as_if_it_had_been_computed(objective):
     skipped, stats, tokens = gradient(with_dead(), objective)

@@ -60,6 +60,7 @@ def assert_same_step(seen, wanted):
     assert seen[1] == pytest.approx(wanted[1], rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: f"{o.type}-{o.kl.beta}")
 @pytest.mark.parametrize("budget", [1, 25, 60])
 def test_the_token_budget_changes_nothing(objective, budget):
@@ -67,6 +68,7 @@ def test_the_token_budget_changes_nothing(objective, budget):
     assert_same_step(gradient(batch, budget, objective), gradient(batch, WHOLE, objective))
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("architecture", "window"), CASES)
 def test_one_row_at_a_time_is_the_whole_at_once(architecture, window):
     one, whole = (gradient(BATCH, b, model=plain_model(architecture, window)) for b in (1, WHOLE))

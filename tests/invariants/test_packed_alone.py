@@ -26,9 +26,11 @@ from sibling.config import Sampling
 from sibling.learner import logprobs
 from sibling.learner.logprobs import score
 from sibling.learner.packing import pack_rows
+from sibling.models import head, native
 from sibling.models.precision import compute
 
 BOUND = 1e-5
+needs_kernels = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)
 PLAIN = Sampling()
 SHAPED = {"temperature": 0.7, "top_k": 100, "top_p": 0.95, "min_p": 0.01}
 
@@ -68,6 +70,7 @@ def token_weights(batch, seed=0):
     return [torch.randn(len(c), generator=random) for c in batch.completions]
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("architecture", "window"), CASES)
 def test_packed_log_probs_and_gradients_are_those_of_each_row_alone(architecture, window):
     batch = ragged_batch(seed=1, groups=4, siblings=3, longest=12)
@@ -78,6 +81,7 @@ def test_packed_log_probs_and_gradients_are_those_of_each_row_alone(architecture
     assert relative_gap(backward(ours, seen, weights), backward(theirs, wanted, weights)) <= BOUND
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("architecture", "window"), [("llama", None), ("mistral", 4)])
 def test_the_truncated_distribution_is_the_same_packed_and_alone(architecture, window):
     batch = ragged_batch(seed=2)
@@ -88,6 +92,7 @@ def test_the_truncated_distribution_is_the_same_packed_and_alone(architecture, w
     assert relative_gap(backward(ours, seen, weights), backward(theirs, wanted, weights)) <= BOUND
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("architecture", "window"), CASES)
 def test_a_shared_prompt_gives_what_a_prompt_a_row_gives(architecture, window):
     batch = ragged_batch(seed=3)
@@ -101,6 +106,7 @@ def test_a_shared_prompt_gives_what_a_prompt_a_row_gives(architecture, window):
     assert relative_gap(together, backward(model, apart, weights)) <= BOUND
 
 
+@pytest.mark.usefixtures("kernels")
 def test_padding_by_a_much_longer_sibling_changes_nothing():
     batch = ragged_batch(seed=4, groups=2)
     long = np.random.default_rng(0).integers(0, VOCABULARY, 60)
@@ -117,6 +123,7 @@ def test_padding_by_a_much_longer_sibling_changes_nothing():
     assert_same([many[2]], [row_logprobs(plain_model(), batch.prompts[0], long)])
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("architecture", ["llama", "gemma"])
 def test_the_order_of_groups_and_siblings_changes_nothing(architecture):
     batch = ragged_batch(seed=5, groups=4)
@@ -130,6 +137,7 @@ def test_the_order_of_groups_and_siblings_changes_nothing(architecture):
     assert relative_gap(backward(model, shuffled, [weights[r] for r in rows]), first) <= BOUND
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("chunk", [1, 7, 10_000])
 def test_the_chunk_size_of_the_head_changes_nothing(chunk, monkeypatch):
     batch = ragged_batch(seed=6, groups=4)
@@ -139,19 +147,22 @@ def test_the_chunk_size_of_the_head_changes_nothing(chunk, monkeypatch):
     wanted = backward(model, whole, weights)
     model.zero_grad()
     monkeypatch.setattr(logprobs, "HEAD_CHUNK", chunk)
+    monkeypatch.setattr(head, "CHUNK", chunk)
     cut = packed(model, batch)
     assert_same(cut, whole)
     assert relative_gap(backward(model, cut, weights), wanted) <= BOUND
 
 
+@needs_kernels
 @settings(max_examples=15, deadline=None)
 @given(
-    prompts=st.lists(st.integers(1, 14), min_size=1, max_size=3),
-    lengths=st.lists(st.integers(1, 10), min_size=1, max_size=4),
-    window=st.sampled_from([None, 1, 3, 8]),
+    prompts=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    window=st.sampled_from([None, 1, 3, 8, 35]),
     seed=st.integers(0, 2**31),
 )
 def test_any_shape(prompts, lengths, window, seed):
+    """Both ways: by the kernels, and through the modules."""
     random = np.random.default_rng(seed)
     theirs = plain_model("mistral", window)
     completions = [random.integers(0, VOCABULARY, n) for _ in prompts for n in random.permutation(lengths)]
@@ -165,7 +176,11 @@ def test_any_shape(prompts, lengths, window, seed):
         live=np.ones(len(completions), bool),
     )
     with torch.no_grad():
-        assert_same(packed(packed_model("mistral", window), batch), alone(theirs, batch))
+        wanted = alone(theirs, batch)
+        for way in ("native", "torch"):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("SIBLING_KERNELS", way)
+                assert_same(packed(packed_model("mistral", window), batch), wanted)
 
 
 def test_must_fail_siblings_that_see_each_other_are_noticed():
@@ -178,6 +193,7 @@ def test_must_fail_siblings_that_see_each_other_are_noticed():
     assert float((seen - wanted).detach().abs().max()) > 1000 * BOUND
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("architecture", "window"), CASES)
 def test_bfloat16_gap_is_reported(architecture, window, record_property):
     batch = ragged_batch(seed=1, groups=4, siblings=3, longest=12)

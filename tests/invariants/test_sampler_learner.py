@@ -10,12 +10,14 @@ from sibling.batch import Batch
 from sibling.config import DapoObjective, Learner, LoraFinetune, Sampling
 from sibling.learner.logprobs import score
 from sibling.learner.packing import pack_rows
+from sibling.models import native
 from sibling.models.precision import compute
 from sibling.rollout.engine import GroupRequest, SamplingParams
 from sibling.rollout.torch_engine import TorchEngine
 from sibling.seeds import uniforms
 
 BOUND = 1e-5
+needs_kernels = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)
 EOS = tuple(range(2, 42))  # forty ids end a completion, so that rows end at different lengths
 SHAPED = {"temperature": 0.8, "top_k": 60, "top_p": 0.9, "min_p": 0.02}
 
@@ -48,6 +50,7 @@ def gaps(model, batch, *, compute_dtype="float32", **distribution):
     return np.abs(ours - np.concatenate(batch.sampler_logprobs)), ours
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("architecture", "window"), CASES)
 @pytest.mark.parametrize("distribution", [{}, SHAPED], ids=["whole", "shaped"])
 def test_the_sampler_reports_what_the_learner_computes(architecture, window, distribution, record_property):
@@ -66,13 +69,29 @@ def test_must_fail_another_temperature_is_noticed():
     assert gap.max() > 1000 * BOUND
 
 
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(("architecture", "window"), CASES)
 @pytest.mark.parametrize("rows", [1, 3, 7])
-def test_small_waves_report_the_same(rows):
-    model = packed_model("qwen3")
-    gap, logprobs = gaps(model, rollout(model, batch_rows=rows))
+def test_groups_admitted_while_others_are_under_way_report_the_same(rows, architecture, window):
+    model = packed_model(architecture, window)
+    batch = rollout(model, batch_rows=rows)
+    gap, logprobs = gaps(model, batch)
     assert (gap <= BOUND * np.maximum(1.0, np.abs(logprobs))).all()
 
 
+@needs_kernels
+@pytest.mark.parametrize(("sampler", "scorer"), [("native", "torch"), ("torch", "native")])
+def test_what_is_sampled_one_way_is_scored_the_other(sampler, scorer, monkeypatch):
+    """A run may go on where there is no compiler, and LoRA's learner runs through its modules anyway."""
+    model = packed_model("qwen3")
+    monkeypatch.setenv("SIBLING_KERNELS", sampler)
+    batch = rollout(model)
+    monkeypatch.setenv("SIBLING_KERNELS", scorer)
+    gap, logprobs = gaps(model, batch)
+    assert (gap <= BOUND * np.maximum(1.0, np.abs(logprobs))).all()
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("targets", ["all-linear", ("q_proj", "lm_head"), ("embed_tokens", "up_proj")])
 def test_lora_samples_from_the_merged_weights_what_the_adapters_compute(targets):
     """The sampler's merged model and the learner's base plus adapters are one policy, after updates too."""
@@ -87,6 +106,7 @@ def test_lora_samples_from_the_merged_weights_what_the_adapters_compute(targets)
     assert before.max() > 1e-4  # the updates moved the policy, so the comparison was not of two bases
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_gap_is_measured_every_step(dtype, record_property):
     model = plain_model("qwen2")

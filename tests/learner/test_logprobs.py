@@ -9,6 +9,18 @@ from sibling.config import Sampling
 from sibling.learner import logprobs
 from sibling.learner.logprobs import score
 from sibling.learner.packing import pack_rows
+from sibling.models import head, native
+from sibling.models.precision import compute
+
+needs_kernels = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)
+
+
+@pytest.fixture(autouse=True, params=[pytest.param("native", marks=needs_kernels), "torch"])
+def kernels(request, monkeypatch):
+    """How the model is run: by the kernels, or through transformers' modules."""
+    monkeypatch.setenv("SIBLING_KERNELS", request.param)
+    return request.param
+
 
 BATCH = ragged_batch(seed=31)
 ROWS = pack_rows(BATCH, range(BATCH.size))
@@ -24,6 +36,12 @@ def test_log_probs_are_padded_with_zeros_and_follow_the_sampling_distribution(di
     for row, values in zip(seen, wanted, strict=True):
         assert row[: len(values)].tolist() == pytest.approx(values.tolist(), rel=1e-5)
         assert (row[len(values) :] == 0).all()
+
+
+def chunks_of(size, monkeypatch):
+    """Of either head."""
+    monkeypatch.setattr(logprobs, "HEAD_CHUNK", size)
+    monkeypatch.setattr(head, "CHUNK", size)
 
 
 def entropies(model, distribution):
@@ -64,7 +82,7 @@ def test_entropies_carry_no_gradient_and_change_none():
 def test_entropies_survive_chunks(monkeypatch):
     with torch.no_grad():
         whole = score(packed_model(), ROWS, Sampling(), with_entropy=True).entropy
-        monkeypatch.setattr(logprobs, "HEAD_CHUNK", 5)
+        chunks_of(5, monkeypatch)
         cut = score(packed_model(), ROWS, Sampling(), with_entropy=True).entropy
     assert torch.allclose(whole, cut, rtol=1e-5)
 
@@ -82,7 +100,7 @@ def entropy_gradient(model, weights):
 
 @pytest.mark.parametrize("chunk", [512, 5])
 def test_entropies_with_gradient_for_a_bonus(chunk, monkeypatch):
-    monkeypatch.setattr(logprobs, "HEAD_CHUNK", chunk)
+    chunks_of(chunk, monkeypatch)
     model = packed_model()
     scored = score(model, ROWS, Sampling(), entropy_gradient=True)
     weights = torch.randn(scored.entropy.shape, generator=torch.Generator().manual_seed(0))
@@ -90,13 +108,35 @@ def test_entropies_with_gradient_for_a_bonus(chunk, monkeypatch):
     assert relative_gap(gradients(model), entropy_gradient(plain_model(), weights)) < 1e-4
 
 
-def test_log_probs_are_the_same_bits_with_and_without_an_entropy():
-    """A ratio of exactly one rests on this: old log-probs are scored without the entropy's gradient."""
-    found = [
-        score(packed_model(), ROWS, Sampling(), **options).logprobs.detach()
-        for options in ({}, {"with_entropy": True}, {"entropy_gradient": True})
-    ]
-    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("distribution", [{}, {"temperature": 0.7}, SHAPED], ids=["whole", "cold", "shaped"])
+def test_log_probs_are_the_same_bits_with_and_without_an_entropy(dtype, distribution):
+    """A ratio of exactly one rests on this: old log-probs are scored without gradients, and without the entropy's."""
+    model, sampling = packed_model(), Sampling(**distribution)
+    with compute(dtype):
+        found = [
+            score(model, ROWS, sampling, **options).logprobs.detach()
+            for options in ({}, {"with_entropy": True}, {"entropy_gradient": True})
+        ]
+        with torch.no_grad():
+            found.append(score(model, ROWS, sampling).logprobs)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@needs_kernels
+@pytest.mark.parametrize("distribution", [{}, SHAPED], ids=["whole", "shaped"])
+def test_both_ways_give_the_same(distribution, monkeypatch):
+    found = []
+    for way in ("native", "torch"):
+        monkeypatch.setenv("SIBLING_KERNELS", way)
+        model = packed_model("qwen3")
+        scored = score(model, ROWS, Sampling(**distribution), entropy_gradient=True)
+        (scored.logprobs.sum() + scored.entropy.square().sum()).backward()
+        found.append((scored.logprobs.detach(), scored.entropy.detach(), gradients(model)))
+    (logp, level, slopes), (others, levels, wanted) = found
+    torch.testing.assert_close(logp, others, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(level, levels, rtol=1e-5, atol=1e-5)
+    assert relative_gap(slopes, wanted) < 1e-5
 
 
 def head_sizes(model, rows, backward=False):

@@ -30,7 +30,7 @@ def test_micro_batches_by_hand():
     batch = batch_of([4, 5], [[3, 2], [1, 4]])
     rows = np.arange(4)
     assert micro_batches(batch, rows, 19) == [[0, 1, 2, 3]]  # 4+3+2 + 5+1+4
-    assert micro_batches(batch, rows, 18) == [[0, 1, 2], [3]]  # without room for the last 4
+    assert micro_batches(batch, rows, 18) == [[0, 1], [2, 3]]  # two are needed: of 9 and 10 tokens, not of 15 and 9
     assert micro_batches(batch, rows, 9) == [[0, 1], [2], [3]]  # 4+3+2; 5+1; 5+4: the prompt again for each part
     assert micro_batches(batch, rows, 1) == [[0], [1], [2], [3]]
     assert micro_batches(batch, np.array([1, 3]), 100) == [[1, 3]]
@@ -44,10 +44,22 @@ def test_micro_batches_hold_every_row_once_within_the_budget(seed, groups, sibli
     rows = np.flatnonzero(np.random.default_rng(seed).random(batch.size) < 0.8)
     parts = micro_batches(batch, rows, budget)
     assert [r for part in parts for r in part] == rows.tolist()
-    for i, part in enumerate(parts):
-        assert tokens_of(batch, part) <= budget or len(part) == 1
-        if i:  # greedy: the first row of a part did not fit into the one before
-            assert tokens_of(batch, [*parts[i - 1], part[0]]) > budget
+    assert all(tokens_of(batch, part) <= budget or len(part) == 1 for part in parts)
+    assert len(parts) == filled(batch, rows, budget)
+    several = [tokens_of(batch, part) for part in parts if len(part) > 1]
+    if len(parts) > 1 and several:  # of nearly equal cost: with a lower bound on the largest there would be more parts
+        assert filled(batch, rows, max(several) - 1) > len(parts)
+
+
+def filled(batch, rows, budget):
+    """Parts when each is filled before the next begins."""
+    parts = []
+    for row in rows.tolist():
+        if parts and tokens_of(batch, [*parts[-1], row]) <= budget:
+            parts[-1].append(row)
+        else:
+            parts.append([row])
+    return len(parts)
 
 
 def test_minibatches_never_split_a_group():

@@ -131,7 +131,10 @@ def test_an_initial_reference_never_changes(finetune):
         move(state, step)
         assert state.kept_reference.after_step(step) is False
     with state.reference() as model:
-        assert torch.equal(logprobs(model), start)
+        if finetune == "full":
+            assert torch.equal(logprobs(model), start)
+        else:  # a model with adapters runs through its modules, one without through the kernels: they agree to rounding
+            torch.testing.assert_close(logprobs(model), start, rtol=1e-5, atol=1e-5)
         assert (model is state.model) is (finetune == "lora")  # the base without its adapters takes no memory
     assert float((logprobs(state.model) - start).abs().max()) > 1e-2
     assert all(p.requires_grad for _, p in state.parameters)

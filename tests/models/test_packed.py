@@ -7,7 +7,7 @@ from torch import nn
 from transformers import LlamaModel
 
 from sibling.errors import ModelError
-from sibling.models import packed
+from sibling.models import native, packed
 from sibling.models.packed import GroupLayout, GroupSpan, check_architecture, head_logits, hidden_states, pack
 from sibling.models.precision import compute
 from sibling.models.tiny import ARCHITECTURES, build_tiny
@@ -72,7 +72,47 @@ def test_attention_is_that_of_an_explicit_mask(window, kv_heads):
     assert torch.allclose(out.double(), dense(spans, q, k, v, 0.3, window), atol=1e-6)
 
 
-def test_prefill_keeps_keys_and_values_by_layer():
+SPANS = [GroupSpan(0, 3, (2, 5, 1)), GroupSpan(11, 40, (4, 33)), GroupSpan(88, 1, (3, 3)), GroupSpan(95, 4, ())]
+
+
+@pytest.mark.parametrize("window", [None, 2, 20])
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_gradients_are_those_of_an_explicit_mask(kv_heads, window):
+    random = torch.Generator().manual_seed(1)
+    qkv = [torch.randn(99, n, 8, generator=random) for n in (4, kv_heads, kv_heads)]
+    weight = torch.randn(99, 4, 8, generator=random)
+    ours, exact = ([x.to(dtype, copy=True).requires_grad_() for x in qkv] for dtype in (torch.float32, torch.float64))
+    (GroupLayout(SPANS).attend(0, *ours, 0.3, window) * weight).sum().backward()
+    (dense(SPANS, *exact, 0.3, window) * weight).sum().backward()
+    for mine, other in zip(ours, exact, strict=True):
+        assert float((mine.grad - other.grad).abs().max() / other.grad.abs().max()) < 2e-6
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_scores_of_hundreds_of_nats_stay_numbers(window):
+    """Prompt and completion may differ by so much that one of them has no mass at all."""
+    random = torch.Generator().manual_seed(2)
+    q, k, v = (torch.randn(99, n, 8, generator=random, requires_grad=True) for n in (4, 2, 2))
+    out = GroupLayout(SPANS).attend(0, q, k, v, 100.0, window)
+    assert torch.allclose(out.double(), dense(SPANS, q, k, v, 100.0, window), atol=1e-3)
+    out.sum().backward()
+    assert all(bool(torch.isfinite(x.grad).all()) for x in (q, k, v))
+
+
+def test_the_layout_as_the_kernels_read_it():
+    layout = GroupLayout(SPANS)
+    assert layout.groups.tolist() == [[0, 3, 0, 3], [11, 40, 3, 2], [88, 1, 5, 2], [95, 4, 7, 0]]
+    assert layout.lengths.tolist() == [2, 5, 1, 4, 33, 3, 3]
+    assert layout.groups.dtype is layout.lengths.dtype is torch.int32
+
+
+needs_kernels = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)
+both_ways = pytest.mark.parametrize("way", [pytest.param("native", marks=needs_kernels), "torch"])
+
+
+@both_ways
+def test_prefill_keeps_keys_and_values_by_layer(way, monkeypatch):
+    monkeypatch.setenv("SIBLING_KERNELS", way)
     model, _ = build_tiny("llama", 0)
     packed.use_packed_attention(model)
     packs = pack(arrays([5, 6, 7], [8, 9]), [(), ()])
@@ -142,8 +182,10 @@ def test_a_head_that_is_more_than_a_weight_is_run_as_it_is():
 # ------------------------------------------------------------------------------------------ checking a model
 
 
+@both_ways
 @pytest.mark.parametrize(("architecture", "window"), [*((a, None) for a in ARCHITECTURES), ("mistral", 3)])
-def test_known_architectures_pass_and_are_left_as_they_were(architecture, window):
+def test_known_architectures_pass_and_are_left_as_they_were(architecture, window, way, monkeypatch):
+    monkeypatch.setenv("SIBLING_KERNELS", way)
     model, _ = build_tiny(architecture, 0, sliding_window=window)
     before = model.config._attn_implementation
     assert check_architecture(model) < 1e-5
@@ -186,7 +228,9 @@ def test_scaled_logits_are_refused():
         check_architecture(model)
 
 
-def test_weights_that_are_no_numbers_are_refused():
+@both_ways
+def test_weights_that_are_no_numbers_are_refused(way, monkeypatch):
+    monkeypatch.setenv("SIBLING_KERNELS", way)
     model, _ = build_tiny("llama", 0)
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")

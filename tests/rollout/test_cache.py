@@ -32,12 +32,16 @@ class Loop:
     def keep(self, rows):
         self.keys, self.values = ([[layer[r] for r in rows] for layer in x] for x in (self.keys, self.values))
 
+    def join(self, other):
+        self.keys = [a + b for a, b in zip(self.keys, other.keys, strict=True)]
+        self.values = [a + b for a, b in zip(self.values, other.values, strict=True)]
 
-def prefilled(random):
-    starts = [sum(PROMPTS[:i]) for i in range(len(PROMPTS))]
-    layout = GroupLayout([GroupSpan(s, n, ()) for s, n in zip(starts, PROMPTS, strict=True)])
-    layout.keys = [torch.randn(sum(PROMPTS), KV, SIZE, generator=random) for _ in range(LAYERS)]
-    layout.values = [torch.randn(sum(PROMPTS), KV, SIZE, generator=random) for _ in range(LAYERS)]
+
+def prefilled(random, prompts=PROMPTS):
+    starts = [sum(prompts[:i]) for i in range(len(prompts))]
+    layout = GroupLayout([GroupSpan(s, n, ()) for s, n in zip(starts, prompts, strict=True)])
+    layout.keys = [torch.randn(sum(prompts), KV, SIZE, generator=random) for _ in range(LAYERS)]
+    layout.values = [torch.randn(sum(prompts), KV, SIZE, generator=random) for _ in range(LAYERS)]
     return layout
 
 
@@ -70,6 +74,37 @@ def test_attention_is_that_of_a_loop_over_rows_through_every_compaction(window, 
             seen = cache.attend(layer, q, k, v, SCALE, window)
             assert torch.allclose(seen.double(), loop.attend(layer, q, k, v, window), atol=1e-6)
         cache.drawn += 1
+
+
+@pytest.mark.parametrize("window", [None, 1, 4])
+@pytest.mark.parametrize("prompts", [(2,), (9, 1)], ids=["shorter", "longer"])
+def test_rows_that_join_later_are_rows_like_the_others(window, prompts):
+    """Admitted after three tokens of the first rows, one of which has left: every row keeps its own place."""
+    random = torch.Generator().manual_seed(0)
+    prefill = prefilled(random)
+    cache, loop = DecodeLayout(prefill, SIBLINGS, max_tokens=8), Loop(prefill, SIBLINGS)
+    place = [n for n, s in zip(PROMPTS, SIBLINGS, strict=True) for _ in range(s)]
+    for step in range(8):
+        if step == 3:
+            fresh, siblings = prefilled(random, prompts), [2] * len(prompts)
+            cache.keep(torch.tensor([0, 2, 3, 4, 5]))
+            loop.keep([0, 2, 3, 4, 5])
+            cache.join(DecodeLayout(fresh, siblings, max_tokens=8))
+            loop.join(Loop(fresh, siblings))
+            place = [place[r] for r in (0, 2, 3, 4, 5)] + [n for n in prompts for _ in range(2)]
+        if step == 6:  # the first ones leave, and their prompts with them
+            cache.keep(torch.tensor([5, 6]))
+            loop.keep([5, 6])
+            place = place[5:7]
+        assert cache.positions().tolist() == place
+        for layer in range(LAYERS):
+            q = torch.randn(len(place), HEADS, SIZE, generator=random)
+            k, v = (torch.randn(len(place), KV, SIZE, generator=random) for _ in range(2))
+            seen = cache.attend(layer, q, k, v, SCALE, window)
+            assert torch.allclose(seen.double(), loop.attend(layer, q, k, v, window), atol=1e-6)
+        cache.drawn += 1
+        place = [n + 1 for n in place]
+    assert len(cache.length) == 1
 
 
 def test_prompts_nobody_needs_leave_the_buffers():

@@ -12,9 +12,26 @@ from sibling.batch import Finish
 from sibling.config import FullFinetune, Learner, LoraFinetune
 from sibling.errors import NonFiniteError
 from sibling.learner.state import LearnerState
+from sibling.models import native
+from sibling.rollout import torch_engine
 from sibling.rollout.engine import GroupRequest, SamplingParams
 from sibling.rollout.torch_engine import TorchEngine
 from sibling.seeds import uniforms
+
+needs_kernels = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)
+
+
+@pytest.fixture
+def kernels(request, monkeypatch):
+    """How the model is run: by the kernels, or through transformers' modules."""
+    monkeypatch.setenv("SIBLING_KERNELS", request.param)
+
+
+def on_both(test):
+    """Run a test both ways."""
+    ways = [pytest.param("native", marks=needs_kernels), "torch"]
+    return pytest.mark.usefixtures("kernels")(pytest.mark.parametrize("kernels", ways, indirect=True)(test))
+
 
 MANY_EOS = tuple(range(2, 42))  # forty ids end a completion: rows end at many different lengths
 PROMPTS = ragged_prompts(5, 5)
@@ -103,9 +120,10 @@ def test_uniforms_decide_the_text():
     assert [c.text for c in say(texts)] == texts
 
 
+@on_both
 @pytest.mark.parametrize(("architecture", "window"), CASES)
 def test_draws_do_not_depend_on_the_batch(architecture, window):
-    """The same tokens in one batch, in waves of 1, 3 and 7 rows, each prompt alone, each sibling alone."""
+    """The same tokens in one batch, with 1, 3 and 7 rows at a time, and each prompt alone."""
     model = packed_model(architecture, window)
     together = generate(engine_of(model))
     lengths = {len(c.token_ids) for g in together for c in g}
@@ -146,6 +164,7 @@ def test_nothing_asked_nothing_drawn():
 # ---------------------------------------------------------------------------------------------- log-probs
 
 
+@on_both
 @pytest.mark.parametrize("shape", [{}, *SHAPES], ids=str)
 def test_log_probs_are_those_of_the_distribution_drawn_from(shape):
     plain = plain_model("qwen3")
@@ -306,6 +325,7 @@ def test_a_stopped_run_is_the_beginning_of_the_unstopped_one():
 # ---------------------------------------------------------------------------------------------- housekeeping
 
 
+@on_both
 def test_finished_rows_leave_the_batch():
     model = packed_model()
     with counted_tokens(model) as passes:
@@ -319,15 +339,129 @@ def test_finished_rows_leave_the_batch():
     assert sum(passes[1:]) < 20 * len(live)
 
 
-def test_waves_hold_no_more_rows_than_asked():
-    model = packed_model()
-    with counted_tokens(model) as passes:
-        generate(engine_of(model, eos=(), batch_rows=6), max_tokens=3)
-    # 5 prompts of 4 siblings in waves of 6, 6, 6 and 2 rows; a group cut in two is prefilled twice.
-    n = [len(p) for p in PROMPTS]
-    assert passes == [n[0] + n[1], 6, 6, n[1] + n[2], 6, 6, n[3] + n[4], 6, 6, n[4], 2, 2]
+class Watch:
+    """Decoding that notes what it is asked to do; the numbers are those of the decoding behind it."""
+
+    def __init__(self, inner):
+        self.inner, self.compact_below, self.live = inner, inner.compact_below, 0
+        self.admitted, self.most, self.course = [], 0, []
+
+    def admit(self, prompts, siblings):
+        self.live += sum(siblings)
+        self.most = max(self.most, self.live)
+        self.admitted.append((len(self.course), list(siblings)))
+        return self.inner.admit(prompts, siblings)
+
+    def step(self, tokens):
+        assert len(tokens) == self.live
+        self.course.append(self.live)
+        return self.inner.step(tokens)
+
+    def keep(self, rows):
+        self.live = len(rows)
+        self.inner.keep(rows)
 
 
+def watched(engine):
+    """The engine, and the `Watch` of each generation."""
+    seen, make = [], engine._decoding
+
+    def decoding(*given):
+        seen.append(Watch(make(*given)))
+        return seen[-1]
+
+    engine._decoding = decoding
+    return engine, seen
+
+
+@on_both
+@pytest.mark.parametrize("batch_rows", [1, 4, 6, 9])
+def test_groups_come_in_as_rows_end_and_never_too_many(batch_rows):
+    engine, seen = watched(engine_of(packed_model(), batch_rows=batch_rows))
+    groups = generate(engine, requests(ragged_prompts(9, 8)))
+    (watch,) = seen
+    assert watch.most <= batch_rows
+    asked = [n for _, counts in watch.admitted for n in counts]
+    # A group that fits is never cut: its prompt is computed once.
+    assert asked == ([4] * 8 if batch_rows >= 4 else [1] * 32)
+    starts = [step for step, _ in watch.admitted]
+    assert starts[0] == 0 and starts == sorted(starts) and len(set(starts)) > 1
+    if batch_rows == 9:  # while others are under way: nobody waits for a wave to end
+        assert any(watch.course[s] > sum(counts) for s, counts in watch.admitted[1:])
+    drawn = sum(len(c.token_ids) for g in groups for c in g)
+    assert sum(watch.course) >= drawn - 32  # the first token of a row comes with its prompt
+
+
+@on_both
+def test_what_fits_comes_in_at_once():
+    """5 prompts of 4 siblings: beside one group in 6 rows a second one does not fit, in 9 rows it does."""
+    engine, seen = watched(engine_of(packed_model(), eos=(), batch_rows=6))
+    generate(engine, max_tokens=3)
+    assert seen[0].admitted == [(2 * i, [4]) for i in range(5)] and seen[0].course == [4] * 10
+    engine, seen = watched(engine_of(packed_model(), eos=(), batch_rows=9))
+    generate(engine, max_tokens=3)
+    assert seen[0].admitted == [(0, [4, 4]), (2, [4, 4]), (4, [4])] and seen[0].course == [8, 8, 8, 8, 4, 4]
+
+
+@on_both
+def test_a_group_larger_than_the_batch_is_cut():
+    asked = requests(PROMPTS[:2])
+    engine, seen = watched(engine_of(packed_model(), eos=(), batch_rows=3))
+    groups = generate(engine, asked, max_tokens=2)
+    assert [counts for _, counts in seen[0].admitted] == [[3], [1], [3], [1]]
+    assert tokens_of(groups) == tokens_of(generate(engine_of(packed_model(), eos=()), asked, max_tokens=2))
+
+
+@on_both
+def test_a_row_that_ended_long_ago_rides_along_without_harm():
+    """Old rows end at the bound while most others are young: none is computed beyond its buffers."""
+    for seed in range(4):
+        asked = [GroupRequest(f"{seed} {i}", p, 1) for i, p in enumerate(ragged_prompts(seed, 60))]
+        few = generate(engine_of(packed_model(), batch_rows=16), asked)
+        assert tokens_of(few) == tokens_of(generate(engine_of(packed_model()), asked))
+
+
+def test_prompts_are_computed_in_passes_of_bounded_length(monkeypatch):
+    monkeypatch.setattr(torch_engine, "_PREFILL_TOKENS", 12)
+    asked = [GroupRequest(str(n), np.arange(n), 1) for n in (5, 7, 1, 30, 2)]
+    engine, seen = watched(engine_of(packed_model(), eos=()))
+    generate(engine, asked, max_tokens=2)
+    assert seen[0].admitted == [(0, [1, 1]), (0, [1]), (0, [1]), (0, [1])]  # 5 + 7 tokens, 1, 30, 2
+
+
+# ------------------------------------------------------------------------------------------------ told as it ends
+
+
+@on_both
+@pytest.mark.parametrize("batch_rows", [3, 6, 128])
+def test_a_request_is_handed_over_once_as_soon_as_its_last_sibling_ended(batch_rows):
+    told, done = [], []
+    groups = engine_of(packed_model(), batch_rows=batch_rows).generate(
+        requests(ragged_prompts(9, 8)),
+        SamplingParams(12),
+        streams,
+        progress=lambda *now: done.append(now[0]),
+        finished=lambda index, completions: told.append((index, completions, len(done))),
+    )
+    assert sorted(index for index, _, _ in told) == list(range(8))
+    for index, completions, _ in told:
+        assert all(a is b for a, b in zip(completions, groups[index], strict=True))  # in order, and the same ones
+    steps = [step for _, _, step in told]
+    assert steps == sorted(steps) and len(set(steps)) > 2
+    assert done[steps[0]] < 32  # before others have ended
+    if batch_rows == 128:  # all begin at once, so a request ends with the longest of its siblings
+        assert [s + 1 for s in steps] == [max(len(c.token_ids) for c in groups[index]) for index, _, _ in told]
+
+
+@on_both
+def test_an_error_of_whoever_is_told_ends_the_generation():
+    model = packed_model().train()
+    with pytest.raises(ZeroDivisionError):
+        engine_of(model).generate(requests(), SamplingParams(12), streams, finished=lambda *_: 1 / 0)
+    assert model.training
+
+
+@on_both
 def test_progress_is_told_and_ends_complete():
     seen = []
     groups = generate(engine_of(packed_model(), batch_rows=7), progress=lambda *now: seen.append(now))
@@ -346,6 +480,7 @@ def test_the_model_is_left_as_it_was():
     assert all(torch.equal(p, before[n]) and p.grad is None for n, p in model.named_parameters())
 
 
+@on_both
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_no_numbers_are_refused_by_name(temperature, value):
@@ -357,27 +492,61 @@ def test_weights_that_are_no_numbers_are_refused_by_name(temperature, value):
 
 
 class Casts(TorchDispatchMode):
-    """Counts the casts of each weight to bfloat16."""
+    """Counts the casts of each weight to bfloat16: those of autocast, and those into a buffer that is there."""
 
-    def __init__(self):
+    def __init__(self, parameters):
         super().__init__()
+        self.weights = {p.data_ptr() for p in parameters if p.ndim == 2}
         self.seen = Counter()
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function is torch.ops.aten._to_copy.default and (kwargs or {}).get("dtype") is torch.bfloat16:
-            self.seen[args[0].data_ptr()] += isinstance(args[0], torch.nn.Parameter)
-        return function(*args, **(kwargs or {}))
+        out = function(*args, **(kwargs or {}))
+        if function in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
+            source = args[0] if function is torch.ops.aten._to_copy.default else args[1]
+            if out.dtype is torch.bfloat16 and source.data_ptr() in self.weights:
+                self.seen[source.data_ptr()] += 1
+        return out
 
 
-@pytest.mark.parametrize("finetune", [FullFinetune(), LoraFinetune(rank=4)], ids=lambda f: f.type)
-def test_bfloat16_casts_each_weight_once_a_generation(finetune):
-    """Autocast caches its copies of weights that ask for a gradient, and of no others."""
-    state = LearnerState(plain_model(), Learner(finetune=finetune), total_updates=1, seed=0)
-    engine = TorchEngine(state.sampling_model, tokenizer(), (), compute_dtype="bfloat16")
-    with Casts() as casts:
+def sampled_from(finetune):
+    state = LearnerState(plain_model(), Learner(finetune=finetune), total_updates=9, seed=0)
+    return state, TorchEngine(state.sampling_model, tokenizer(), (), compute_dtype="bfloat16")
+
+
+def casts_of(state, engine):
+    with Casts(state.sampling_model.parameters()) as casts:
         generate(engine, max_tokens=5)
-    counts = [n for n in casts.seen.values() if n]
-    assert counts == [1] * (2 * 7)  # q, k, v, o, gate, up, down of two layers; the head is multiplied as it is
+    return sorted(casts.seen.values())
+
+
+finetunes = pytest.mark.parametrize("finetune", [FullFinetune(), LoraFinetune(rank=4)], ids=lambda f: f.type)
+
+
+@finetunes
+def test_through_the_modules_each_weight_is_cast_once_a_generation(finetune, monkeypatch):
+    """Autocast caches its copies of weights that ask for a gradient, and of no others."""
+    monkeypatch.setenv("SIBLING_KERNELS", "torch")
+    state, engine = sampled_from(finetune)
+    for _ in range(2):
+        # q, k, v, o, gate, up, down of two layers; the head is multiplied as it is
+        assert casts_of(state, engine) == [1] * (2 * 7)
+
+
+@needs_kernels
+@finetunes
+def test_with_kernels_each_weight_is_cast_once_an_update(finetune):
+    """Learner and sampler share the copy; it is made again when the optimizer or a merge has written the weight."""
+    state, engine = sampled_from(finetune)
+    assert casts_of(state, engine) == [1] * (2 * 7 + 1)  # and the head
+    assert casts_of(state, engine) == []
+    for _ in range(2):
+        for _, p in state.parameters:
+            p.grad = torch.ones_like(p)
+        state.update()
+        state.publish()
+        head = finetune.type == "full"  # a merge leaves the head as it was
+        assert casts_of(state, engine) == [1] * (2 * 7 + head)
+        assert casts_of(state, engine) == []
 
 
 def test_the_mode_is_put_back_after_an_error():

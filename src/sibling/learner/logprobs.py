@@ -36,7 +36,7 @@ def score(
 ) -> Scored:
     """Run the packed rows through `model`; the distribution is the one the sampler draws from.
 
-    Entropies are computed with `with_entropy`, or with `entropy_gradient`, for an entropy bonus.
+    Entropies are computed with `with_entropy`, without gradient, or with `entropy_gradient`, for an entropy bonus.
     """
     hidden = hidden_states(model, rows.packed.ids, rows.packed.positions, rows.packed.layout)[rows.before]
     head = plain_head(model)
@@ -44,6 +44,7 @@ def score(
         logp, found = token_scores(
             hidden, head, rows.tokens, temperature=sampling.temperature, with_entropy=with_entropy or entropy_gradient
         )
+        found = found if found is None or entropy_gradient else found.detach()
         return Scored(rows.padded(logp), None if found is None else rows.padded(found))
     logprobs, entropies = [], []
     for h, tokens in zip(torch.split(hidden, HEAD_CHUNK), torch.split(rows.tokens, HEAD_CHUNK), strict=True):

@@ -25,7 +25,23 @@ def minibatches(batch: Batch, count: int) -> list[NDArray[np.int64]]:
 
 
 def micro_batches(batch: Batch, rows: NDArray[np.int64], budget: int) -> list[list[int]]:
-    """Cut `rows` (ordered by group) into micro-batches of at most `budget` packed tokens, or one row."""
+    """Cut `rows` (ordered by group) into micro-batches of at most `budget` packed tokens, or one row.
+
+    As few as the budget allows, and of nearly equal cost: under the smallest budget that gives no more of them.
+    """
+    first = _cut(batch, rows, budget)
+    low, high = 1, budget
+    while len(first) > 1 and low < high:
+        middle = (low + high) // 2
+        if len(_cut(batch, rows, middle)) > len(first):
+            low = middle + 1
+        else:
+            high = middle
+    return _cut(batch, rows, high)
+
+
+def _cut(batch: Batch, rows: NDArray[np.int64], budget: int) -> list[list[int]]:
+    """Fill one micro-batch after another."""
     out: list[list[int]] = []
     used, last_group = budget, -1
     for row in rows.tolist():

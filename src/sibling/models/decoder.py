@@ -36,7 +36,8 @@ _ACTIVATIONS = {"silu": False, "gelu_pytorch_tanh": True, "gelu_tanh": True}
 class Fused:
     """Linear layers that read the same input, as one; its weight in the compute dtype follows the parameters.
 
-    A parameter that an optimizer or a checkpoint writes in place counts up its version: that is what is watched.
+    A parameter that an optimizer or a checkpoint writes in place counts up its version: that is what is watched. What
+    is written through `.data` is not counted and would not be seen.
     """
 
     def __init__(self, *linears: nn.Linear) -> None:
@@ -66,16 +67,23 @@ class Fused:
 
     def gradients(self, dout: Tensor, x: Tensor) -> list[Tensor]:
         """Gradients of `parameters()`: of y = x weight^T + bias, given dout [S, out] and x [S, in]."""
-        parts = weight_gradient(dout, x).split(self.sizes)
-        out = [g.to(p.dtype) for g, p in zip(parts, self.parameters(), strict=False)]
+        out = list(torch.split(weight_gradient(dout, x), self.sizes))
         if any(linear.bias is not None for linear in self.linears):
-            out += [g.contiguous() for g in dout.float().sum(0).split(self.sizes)]
+            out += [g.contiguous() for g in torch.split(dout.float().sum(0), self.sizes)]
         return out
 
 
-def weight_gradient(dout: Tensor, x: Tensor) -> Tensor:
-    """dout^T x [out, in]. In bfloat16 the matrix unit wants its left factor in rows, so that is made first."""
-    return (native.transposed(dout) if dout.dtype is torch.bfloat16 else dout.T) @ x
+def weight_gradient(dout: Tensor, x: Tensor, add_to: Tensor | None = None) -> Tensor:
+    """dout^T x [out, in] in float32, added to what is given in place. dout [S, out] and x [S, in] of one dtype.
+
+    In bfloat16 the matrix unit wants its left factor in rows: whichever is narrower is transposed beforehand.
+    """
+    if dout.dtype is not torch.bfloat16:
+        return dout.T @ x if add_to is None else add_to.addmm_(dout.T, x)
+    if x.shape[1] < dout.shape[1]:
+        return native.transposed_float(native.transposed(x) @ dout, add_to)
+    product = native.transposed(dout) @ x
+    return product.float() if add_to is None else add_to.add_(product)
 
 
 @torch.no_grad()
@@ -140,6 +148,7 @@ class Decoder:
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
+        self.weights: tuple[int, ...] = ()  # identities of the parameters it was made for
         attention, config = inner.layers[0].self_attn, inner.config
         self.shape = Shape(
             heads=config.num_attention_heads,
@@ -231,9 +240,7 @@ class _NormLinear(torch.autograd.Function):
         weight, _ = ctx.fused.cast(ctx.dtype)
         out = y.new_empty(y.shape, dtype=ctx.dtype)
         dadd = torch.empty_like(out) if ctx.adds else None
-        dx, dnorm = native.norm_backward(
-            dout @ weight, dy, y, norm, scale, offset=ctx.offset, again=out, dadd=dadd
-        )
+        dx, dnorm = native.norm_backward(dout @ weight, dy, y, norm, scale, offset=ctx.offset, again=out, dadd=dadd)
         return dx, dadd, dnorm, None, None, None, None, *ctx.fused.gradients(dout, out)
 
 
@@ -382,8 +389,10 @@ def decoder_of(model: Any) -> Decoder | None:
     inner = model.get_decoder()
     if not (native.available() and _applies(inner)):
         return None
-    if inner not in _known:
+    weights = tuple(map(id, inner.parameters()))
+    if inner not in _known or _known[inner].weights != weights:  # a parameter or a layer was replaced
         _known[inner] = Decoder(inner)
+        _known[inner].weights = weights
     return _known[inner]
 
 

@@ -38,6 +38,30 @@ def plain_head(model: Any) -> Fused | None:
     return _known[head]
 
 
+def refined_logits(hidden: Tensor, head: Fused) -> Tensor:
+    """Logits [n, V] float32 of hidden [n, W], with products in bfloat16; differentiable."""
+    (weight,) = head.parameters()
+    return _RefinedLogits.apply(hidden, weight, head)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _RefinedLogits(torch.autograd.Function):
+    """See `refined_logits`."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, parameter: Tensor, head: Fused) -> Tensor:
+        x = hidden.bfloat16()
+        ctx.save_for_backward(x)
+        ctx.head = head
+        return logits_of(x, head.cast(torch.bfloat16)[0])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        (x,) = ctx.saved_tensors
+        dlogits = gradients[0].bfloat16()
+        dweight = weight_gradient(dlogits, x) if ctx.needs_input_grad[1] else None
+        return (dlogits @ ctx.head.cast(torch.bfloat16)[0]).float(), dweight, None
+
+
 def logits_of(x: Tensor, weight: Tensor, tokens: Tensor | None = None, rough: Tensor | None = None) -> Tensor:
     """Logits [n, V] float32 of x [n, W] and weight [V, W] in one dtype; `rough` is their product, if known."""
     rough = F.linear(x, weight) if rough is None else rough
@@ -66,7 +90,7 @@ class _TokenScores(torch.autograd.Function):
         dtype = reduced_dtype("cpu")
         weight, x = head.cast(dtype)[0], hidden.to(dtype)
         parts = []
-        for h, t in zip(x.split(CHUNK), tokens.split(CHUNK), strict=True):
+        for h, t in zip(torch.split(x, CHUNK), torch.split(tokens, CHUNK), strict=True):
             logits = _scaled(logits_of(h, weight, t), temperature)
             parts.append(native.score(logits, t, with_entropy=with_entropy))
         logprob, norm = torch.cat([p[0] for p in parts]), torch.cat([p[2] for p in parts])
@@ -82,7 +106,8 @@ class _TokenScores(torch.autograd.Function):
         dlogprob, dentropy = gradients
         weight = ctx.head.cast(x.dtype)[0]
         given = torch.zeros_like(entropy) if dlogprob is None else dlogprob.contiguous()
-        dhidden, dweight = torch.empty(x.shape), torch.zeros(weight.shape) if ctx.needs_input_grad[1] else None
+        dweight: Tensor | None
+        dhidden, dweight = torch.empty(x.shape), None
         for start in range(0, len(x), CHUNK):
             part = slice(start, start + CHUNK)
             logits = _scaled(logits_of(x[part], weight, tokens[part]), ctx.temperature)
@@ -97,12 +122,8 @@ class _TokenScores(torch.autograd.Function):
                 dentropy=None if dentropy is None else dentropy[part].contiguous(),
             )
             dhidden[part] = _scaled((out @ weight).float(), ctx.temperature)
-            if dweight is not None:
-                product = weight_gradient(_scaled(out, ctx.temperature), x[part])
-                if product.dtype is torch.bfloat16:
-                    native.accumulate(dweight, product)
-                else:
-                    dweight += product
+            if ctx.needs_input_grad[1]:
+                dweight = weight_gradient(_scaled(out, ctx.temperature), x[part], dweight)
         return dhidden, dweight, None, None, None, None
 
 

@@ -1,6 +1,6 @@
 /* The element-wise work of a decoder, its attention while decoding, and its softmax over the vocabulary.
 
-   Plain C with OpenMP, compiled once on the machine it runs on (kernels.py); matrix products stay with torch.
+   Plain C with OpenMP, compiled once on the machine it runs on (native.py); matrix products stay with torch.
    Numbers are kept in float32; `half` says that an array called T holds bfloat16 instead. Arithmetic is always
    float32 and does not depend on the number of threads: every row is computed by one thread, in one order. */
 
@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
-enum { PAGE = 32, BLOCK = 128, ROWS = 64, QUERIES = 4, LIKELY = 512 };
+enum { PAGE = 32, KEYS = 64, BLOCK = 128, ROWS = 64, QUERIES = 4, LIKELY = 512, SMALL = 1 << 15 };
 
 /* -- bfloat16 and rows -------------------------------------------------------------------------------------- */
 
@@ -81,30 +81,43 @@ static inline void turn(halves *row) {
 }
 #endif
 
-/* out [w, n] = x [n, w] transposed, bfloat16. */
+/* out [w, n] = x [n, w] transposed, bfloat16. Four squares side by side: whole runs of a row are read at once. */
 void transpose(const uint16_t *x, uint16_t *out, long n, long w) {
 #pragma omp parallel for collapse(2) schedule(static)
-    for (long j = 0; j < w; j += SIDE)
-        for (long i = 0; i < n; i += SIDE) {
-            halves square[SIDE];
-            long rows = n - i < SIDE ? n - i : SIDE, columns = w - j < SIDE ? w - j : SIDE;
-            if (rows == SIDE && columns == SIDE) {
-                for (long r = 0; r < SIDE; r++) square[r] = *(const halves *)(x + (i + r) * w + j);
+    for (long wide = 0; wide < w; wide += 4 * SIDE)
+        for (long i = 0; i < n; i += SIDE)
+            for (long j = wide; j < w && j < wide + 4 * SIDE; j += SIDE) {
+                halves square[SIDE];
+                long rows = n - i < SIDE ? n - i : SIDE, columns = w - j < SIDE ? w - j : SIDE;
+                if (rows == SIDE && columns == SIDE) {
+                    for (long r = 0; r < SIDE; r++) square[r] = *(const halves *)(x + (i + r) * w + j);
+                    turn(square);
+                    for (long c = 0; c < SIDE; c++) *(halves *)(out + (j + c) * n + i) = square[c];
+                    continue;
+                }
+                memset(square, 0, sizeof(square));
+                for (long r = 0; r < rows; r++) memcpy(square + r, x + (i + r) * w + j, columns * sizeof(uint16_t));
                 turn(square);
-                for (long c = 0; c < SIDE; c++) *(halves *)(out + (j + c) * n + i) = square[c];
-                continue;
+                for (long c = 0; c < columns; c++) memcpy(out + (j + c) * n + i, square + c, rows * sizeof(uint16_t));
             }
-            memset(square, 0, sizeof(square));
-            for (long r = 0; r < rows; r++) memcpy(square + r, x + (i + r) * w + j, columns * sizeof(uint16_t));
-            turn(square);
-            for (long c = 0; c < columns; c++) memcpy(out + (j + c) * n + i, square + c, rows * sizeof(uint16_t));
-        }
 }
 
-/* to [n] float32 += from [n] bfloat16. */
-void accumulate(float *to, const uint16_t *from, long n) {
-#pragma omp parallel for schedule(static)
-    for (long i = 0; i < n; i++) to[i] += from_half(from[i]);
+/* to [w, n] float32 = (add: +=) x [n, w] bfloat16 transposed. */
+void transpose_to_float(const uint16_t *x, float *to, long n, long w, int add) {
+#pragma omp parallel for collapse(2) schedule(static)
+    for (long wide = 0; wide < w; wide += 4 * SIDE)
+        for (long i = 0; i < n; i += SIDE)
+            for (long j = wide; j < w && j < wide + 4 * SIDE; j += SIDE) {
+                halves square[SIDE] = {0};
+                long rows = n - i < SIDE ? n - i : SIDE, columns = w - j < SIDE ? w - j : SIDE;
+                for (long r = 0; r < rows; r++) memcpy(square + r, x + (i + r) * w + j, columns * sizeof(uint16_t));
+                turn(square);
+                for (long c = 0; c < columns; c++) {
+                    float *row = to + (j + c) * n + i;
+                    const uint16_t *from = (const uint16_t *)(square + c);
+                    for (long r = 0; r < rows; r++) row[r] = add ? row[r] + from_half(from[r]) : from_half(from[r]);
+                }
+            }
 }
 
 /* exp with a relative error below 2e-7; 0 below -87, infinite above 88, NaN for NaN. */
@@ -123,12 +136,19 @@ static inline float expo(float x) {
     return x < -87.0f ? 0.0f : x > 88.0f ? INFINITY : p * power.f;
 }
 
+static inline float largest(const float *row, long n) {
+    float top = -INFINITY;
+#pragma omp simd reduction(max : top)
+    for (long j = 0; j < n; j++) top = row[j] > top ? row[j] : top;
+    return top;
+}
+
 /* -- norms -------------------------------------------------------------------------------------------------- */
 
 /* y = x + add; out = y / rms(y) * (offset + weight), rms(y) = sqrt(mean y^2 + eps). x, y [n, w]; add, out T or null. */
 void add_norm(const float *x, const void *add, const float *weight, float offset, float eps, float *y, void *out,
               float *scale, long n, long w, int half) {
-#pragma omp parallel
+#pragma omp parallel if (n * w > SMALL)
     {
         float *row = malloc(2 * w * sizeof(float)), *other = row + w;
 #pragma omp for schedule(static)
@@ -200,7 +220,7 @@ static inline void rotate(float *head, const float *cosine, const float *sine, l
 /* Rotates the first `heads` heads of every row of x T [n, stride] in place; sign -1 is the backward direction. */
 void rope(void *x, const float *cosine, const float *sine, long n, long stride, long heads, long size, float sign,
           int half) {
-#pragma omp parallel
+#pragma omp parallel if (n * heads * size > SMALL)
     {
         float *head = malloc(size * sizeof(float));
 #pragma omp for schedule(static)
@@ -223,7 +243,7 @@ static inline float inner(float g) { return 1.5957691216f * (g + 0.044715f * g *
 /* out [n, w] = act(gate) up, of both [n, 2 w] = (gate, up). With dout: dboth too, and out again. All T.
    act is SiLU, g sigmoid(g), or with `gelu` its tanh form, g sigmoid(sqrt(8 / pi) (g + 0.044715 g^3)). */
 void gated(const void *both, const void *dout, void *out, void *dboth, long n, long w, int gelu, int half) {
-#pragma omp parallel
+#pragma omp parallel if (n * w > SMALL)
     {
         float *g = malloc(4 * w * sizeof(float)), *u = g + w, *s = g + 2 * w, *d = g + 3 * w;
 #pragma omp for schedule(static)
@@ -254,29 +274,29 @@ void gated(const void *both, const void *dout, void *out, void *dboth, long n, l
 
 /* -- attention of one new token a row ----------------------------------------------------------------------- */
 
-/* c [4, 16 width] += a [4, k] b [k, 16 width]. Rows of a lie `step` apart and its columns `next`; rows of b and c `n`. */
-static inline __attribute__((always_inline)) void tile(float *c, const float *a, long step, long next, const float *b,
-                                                       long k, long n, const int width) {
+/* c [4, 16 width] += a [4, k] b [k, 16 width]. Rows of c lie `pitch` apart, of a `step` and its columns `next`, of b `n`. */
+static inline __attribute__((always_inline)) void tile(float *c, long pitch, const float *a, long step, long next,
+                                                       const float *b, long k, long n, const int width) {
     lanes sum[QUERIES][4];
     for (int q = 0; q < QUERIES; q++)
-        for (int l = 0; l < width; l++) sum[q][l] = *(lanes *)(c + q * n + 16 * l);
+        for (int l = 0; l < width; l++) sum[q][l] = *(lanes *)(c + q * pitch + 16 * l);
     for (long i = 0; i < k; i++)
 #pragma GCC unroll 4
         for (int q = 0; q < QUERIES; q++)
 #pragma GCC unroll 4
             for (int l = 0; l < width; l++) sum[q][l] += a[q * step + i * next] * *(lanes *)(b + i * n + 16 * l);
     for (int q = 0; q < QUERIES; q++)
-        for (int l = 0; l < width; l++) *(lanes *)(c + q * n + 16 * l) = sum[q][l];
+        for (int l = 0; l < width; l++) *(lanes *)(c + q * pitch + 16 * l) = sum[q][l];
 }
 
-/* c [4, n] += a [4, k] b [k, n], a as in `tile`. */
-static inline void product(float *c, const float *a, long step, long next, const float *b, long k, long n) {
+/* c [4, n] += a [4, k] b [k, n], c and a as in `tile`. */
+static inline void product(float *c, long pitch, const float *a, long step, long next, const float *b, long k, long n) {
     long j = 0;
-    for (; j + 64 <= n; j += 64) tile(c + j, a, step, next, b + j, k, n, 4);
-    for (; j + 32 <= n; j += 32) tile(c + j, a, step, next, b + j, k, n, 2);
+    for (; j + 64 <= n; j += 64) tile(c + j, pitch, a, step, next, b + j, k, n, 4);
+    for (; j + 32 <= n; j += 32) tile(c + j, pitch, a, step, next, b + j, k, n, 2);
     for (int q = 0; q < QUERIES && j < n; q++)
         for (long i = 0; i < k; i++)
-            for (long l = j; l < n; l++) c[q * n + l] += a[q * step + i * next] * b[i * n + l];
+            for (long l = j; l < n; l++) c[q * pitch + l] += a[q * step + i * next] * b[i * n + l];
 }
 
 /* Four queries [4, size] meet the keys [size, PAGE] and values [PAGE, size] of one page. A query sees the columns from
@@ -285,10 +305,11 @@ static void meet(const float *q, const float *keys, const float *values, const l
                  float scale, long size, float *most, float *sum, float *out) {
     float weight[QUERIES * PAGE] = {0};
     long used = 0;
-    product(weight, q, size, 1, keys, size, PAGE);
+    product(weight, PAGE, q, size, 1, keys, size, PAGE);
     for (int i = 0; i < QUERIES; i++) {
         float *row = weight + i * PAGE, top = most[i], total = 0;
-        for (long j = 0; j < PAGE; j++) row[j] = j >= low[i] && j < high[i] ? row[j] * scale : -INFINITY;
+        int from = low[i] < 0 ? 0 : low[i], to = high[i];
+        for (int j = 0; j < PAGE; j++) row[j] = (j >= from) & (j < to) ? row[j] * scale : -INFINITY;
 #pragma omp simd reduction(max : top)
         for (long j = 0; j < PAGE; j++) top = row[j] > top ? row[j] : top;
         float shrink = top > -INFINITY ? expo(most[i] - top) : 1.0f, shift = top > -INFINITY ? top : 0.0f;
@@ -299,11 +320,11 @@ static void meet(const float *q, const float *keys, const float *values, const l
         for (long j = 0; j < size; j++) out[i * size + j] *= shrink;
         used = high[i] > used ? high[i] : used;
     }
-    product(out, weight, PAGE, 1, values, used < PAGE ? used : PAGE, size);
+    product(out, size, weight, PAGE, 1, values, used < PAGE ? used : PAGE, size);
 }
 
 /* qkv T [B, (H + 2 K) size] of one new token a row, before the rotation by cosine and sine [B, size] -> out T
-   [B, H size]. Keys and values lie in pages of 64 positions: keys T [pages, K, size, 64], values T [pages, K, 64,
+   [B, H size]. Keys and values lie in pages of 32 positions: keys T [pages, K, size, 32], values T [pages, K, 32,
    size]. Row b reads `table` [B, width]: the pages of its prompt of `prompt[b]` tokens, then its own, which hold
    `own[b]` tokens and receive the new one. Rows from span[2 u] to span[2 u + 1] share a prompt: its pages are read
    once for all of them. `window`: most positions seen back, 0 for all. */
@@ -411,7 +432,7 @@ typedef struct { /* one group and one key head, float32 */
     float scale;
     float *keys, *values;                /* transposed and plain pages: the prompt's, then a sibling's own */
     float *rows, *turned, *dkeys, *dvalues; /* backward: keys plain, values transposed, gradients */
-    float *q, *out, *dout, *dq, *weight, *slope, *most, *sum; /* of the queries of one head of one segment */
+    float *q, *out, *dout, *dq, *weight, *slope, *norm, *dot; /* of the queries of one head of one segment */
 } Group;
 
 static long whole(long n, long unit) { return (n + unit - 1) / unit * unit; }
@@ -419,28 +440,29 @@ static long whole(long n, long unit) { return (n + unit - 1) / unit * unit; }
 static void *claim(float **place, long count) { return *place = aligned_alloc(64, whole(count * sizeof(float), 64)); }
 
 static int prepare(Group *g, long prompt, long longest, long size, int backward) {
-    long keys = (whole(prompt, PAGE) + whole(longest, PAGE)) * size, rows = whole(longest > prompt ? longest : prompt, QUERIES);
+    long keys = (whole(prompt, KEYS) + whole(longest, KEYS)) * size, rows = whole(longest > prompt ? longest : prompt, QUERIES);
     memset(g, 0, sizeof(*g));
     int fine = claim(&g->keys, keys) && claim(&g->values, keys) && claim(&g->q, rows * size) &&
-               claim(&g->out, rows * size) && claim(&g->most, rows) && claim(&g->sum, rows);
+               claim(&g->out, rows * size) && claim(&g->norm, rows) && claim(&g->dot, rows) &&
+               claim(&g->weight, backward ? rows * KEYS : QUERIES * keys / size);
     if (backward)
         fine = fine && claim(&g->rows, keys) && claim(&g->turned, keys) && claim(&g->dkeys, keys) &&
                claim(&g->dvalues, keys) && claim(&g->dout, rows * size) && claim(&g->dq, rows * size) &&
-               claim(&g->weight, rows * PAGE) && claim(&g->slope, rows * PAGE);
+               claim(&g->slope, rows * KEYS);
     g->size = size, g->prompt = prompt, g->longest = longest;
     return fine;
 }
 
 static void release(Group *g) {
     float *all[] = {g->keys, g->values, g->rows, g->turned, g->dkeys, g->dvalues, g->q,
-                    g->out, g->dout, g->dq, g->weight, g->slope, g->most, g->sum};
+                    g->out, g->dout, g->dq, g->weight, g->slope, g->norm, g->dot};
     for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) free(all[i]);
 }
 
 /* Keys and values of `count` tokens into the pages from position `at`, which starts one. */
 static void load(Group *g, const void *qkv, long token, long count, long stride, long key, long value, long at,
                  int half) {
-    long size = g->size, end = whole(count, PAGE);
+    long size = g->size, end = whole(count, KEYS);
     memset(g->keys + at * size, 0, end * size * sizeof(float));
     memset(g->values + at * size, 0, end * size * sizeof(float));
     if (g->rows) {
@@ -450,15 +472,15 @@ static void load(Group *g, const void *qkv, long token, long count, long stride,
         memset(g->dvalues + at * size, 0, end * size * sizeof(float));
     }
     for (long t = 0; t < count; t++) {
-        long page = (at + t / PAGE * PAGE) * size, column = t % PAGE;
+        long page = (at + t / KEYS * KEYS) * size, column = t % KEYS;
         float row[size];
         read_row(row, qkv, (token + t) * stride + key, size, half);
-        for (long j = 0; j < size; j++) g->keys[page + j * PAGE + column] = row[j];
+        for (long j = 0; j < size; j++) g->keys[page + j * KEYS + column] = row[j];
         if (g->rows) memcpy(g->rows + page + column * size, row, size * sizeof(float));
         read_row(row, qkv, (token + t) * stride + value, size, half);
         memcpy(g->values + page + column * size, row, size * sizeof(float));
         if (g->rows)
-            for (long j = 0; j < size; j++) g->turned[page + j * PAGE + column] = row[j];
+            for (long j = 0; j < size; j++) g->turned[page + j * KEYS + column] = row[j];
     }
 }
 
@@ -483,50 +505,68 @@ static int sight(const Group *g, long t, long tokens, long before, long start, l
     return any;
 }
 
+/* out [tokens, size] and norm, the logsumexp of each query's scores: all scores of four queries, then their softmax. */
 static void segment_forward(Group *g, long tokens, long before, long own) {
-    long size = g->size, low[QUERIES], high[QUERIES];
+    long size = g->size, low[QUERIES], high[QUERIES], width = own + whole(tokens, KEYS);
     for (long t = 0; t < tokens; t += QUERIES) {
-        float *out = g->out + t * size;
-        memset(out, 0, QUERIES * size * sizeof(float));
-        for (int i = 0; i < QUERIES; i++) g->most[t + i] = -INFINITY, g->sum[t + i] = 0;
+        long used = t + QUERIES < tokens ? t + QUERIES : tokens; /* own keys that any of the four sees */
+        memset(g->weight, 0, QUERIES * width * sizeof(float));
         for (int shared = 1; shared >= 0; shared--)
-            for (long start = 0, end = shared ? before : tokens; start < end; start += PAGE) {
-                long page = (shared ? start : own + start) * size, count = end - start < PAGE ? end - start : PAGE;
-                if (sight(g, t, tokens, before, start, count, shared, low, high))
-                    meet(g->q + t * size, g->keys + page, g->values + page, low, high, g->scale, size, g->most + t,
-                         g->sum + t, out);
+            for (long start = 0, end = shared ? before : tokens; start < end; start += KEYS) {
+                long place = shared ? start : own + start, count = end - start < KEYS ? end - start : KEYS;
+                int seen = sight(g, t, tokens, before, start, count, shared, low, high);
+                if (seen) product(g->weight + place, width, g->q + t * size, size, 1, g->keys + place * size, size, KEYS);
+                for (int i = 0; i < QUERIES; i++) {
+                    float *row = g->weight + i * width + place;
+                    int from = low[i], to = seen ? high[i] : 0;
+                    for (int j = 0; j < KEYS; j++) row[j] = (j >= from) & (j < to) ? row[j] * g->scale : -INFINITY;
+                }
             }
+        for (int i = 0; i < QUERIES; i++) {
+            float *row = g->weight + i * width, top = largest(row, width), total = 0;
+            if (t + i >= tokens) top = 0; /* a query that is not there */
+#pragma omp simd reduction(+ : total)
+            for (long j = 0; j < width; j++) total += row[j] = expo(row[j] - top);
+            g->norm[t + i] = top + logf(total);
+            total = 1.0f / total;
+            for (long j = 0; j < width; j++) row[j] *= total;
+        }
+        memset(g->out + t * size, 0, QUERIES * size * sizeof(float));
+        product(g->out + t * size, size, g->weight, width, 1, g->values, before, size);
+        product(g->out + t * size, size, g->weight + own, width, 1, g->values + own * size, used, size);
     }
 }
 
-/* With most = logsumexp of a query's scores and sum = its out . dout: gradients of its query, and of every key and
-   value it saw. */
+/* With norm as above and dot = out . dout of each query: its gradient, and those of every key and value it saw. */
 static void segment_backward(Group *g, long tokens, long before, long own) {
     long size = g->size, low[QUERIES], high[QUERIES], rows = whole(tokens, QUERIES);
     memset(g->dq, 0, rows * size * sizeof(float));
     for (int shared = 1; shared >= 0; shared--)
-        for (long start = 0, end = shared ? before : tokens; start < end; start += PAGE) {
-            long page = (shared ? start : own + start) * size, count = end - start < PAGE ? end - start : PAGE;
+        for (long start = 0, end = shared ? before : tokens; start < end; start += KEYS) {
+            long page = (shared ? start : own + start) * size, count = end - start < KEYS ? end - start : KEYS;
             long first = shared ? 0 : start / QUERIES * QUERIES;
-            memset(g->weight + first * PAGE, 0, (rows - first) * PAGE * sizeof(float));
-            memset(g->slope + first * PAGE, 0, (rows - first) * PAGE * sizeof(float));
+            memset(g->weight + first * KEYS, 0, (rows - first) * KEYS * sizeof(float));
+            memset(g->slope + first * KEYS, 0, (rows - first) * KEYS * sizeof(float));
             for (long t = first; t < tokens; t += QUERIES) {
                 if (!sight(g, t, tokens, before, start, count, shared, low, high)) continue;
-                float *weight = g->weight + t * PAGE, *slope = g->slope + t * PAGE;
-                product(weight, g->q + t * size, size, 1, g->keys + page, size, PAGE);
-                product(slope, g->dout + t * size, size, 1, g->turned + page, size, PAGE);
+                float *weight = g->weight + t * KEYS, *slope = g->slope + t * KEYS;
+                product(weight, KEYS, g->q + t * size, size, 1, g->keys + page, size, KEYS);
+                product(slope, KEYS, g->dout + t * size, size, 1, g->turned + page, size, KEYS);
                 for (int i = 0; i < QUERIES; i++) {
-                    float *w = weight + i * PAGE, *d = slope + i * PAGE, most = g->most[t + i], dot = g->sum[t + i];
-                    for (long j = 0; j < PAGE; j++) {
-                        w[j] = j >= low[i] && j < high[i] ? expo(w[j] * g->scale - most) : 0.0f;
-                        d[j] = w[j] * (d[j] - dot) * g->scale;
+                    float *w = weight + i * KEYS, *d = slope + i * KEYS, norm = g->norm[t + i], dot = g->dot[t + i];
+                    float scale = g->scale;
+                    int from = low[i], to = high[i];
+                    for (int j = 0; j < KEYS; j++) w[j] = expo(w[j] * scale - norm);
+                    for (int j = 0; j < KEYS; j++) {
+                        w[j] = (j >= from) & (j < to) ? w[j] : 0.0f;
+                        d[j] = w[j] * (d[j] - dot) * scale;
                     }
                 }
-                product(g->dq + t * size, slope, PAGE, 1, g->rows + page, PAGE, size);
+                product(g->dq + t * size, size, slope, KEYS, 1, g->rows + page, KEYS, size);
             }
-            for (long j = 0; j < PAGE; j += QUERIES) {
-                product(g->dkeys + page + j * size, g->slope + first * PAGE + j, 1, PAGE, g->q + first * size, rows - first, size);
-                product(g->dvalues + page + j * size, g->weight + first * PAGE + j, 1, PAGE, g->dout + first * size, rows - first, size);
+            for (long j = 0; j < KEYS; j += QUERIES) {
+                product(g->dkeys + page + j * size, size, g->slope + first * KEYS + j, 1, KEYS, g->q + first * size, rows - first, size);
+                product(g->dvalues + page + j * size, size, g->weight + first * KEYS + j, 1, KEYS, g->dout + first * size, rows - first, size);
             }
         }
 }
@@ -563,7 +603,7 @@ int group_attention(const void *qkv, const int32_t *groups, const int32_t *lengt
             long token = group[0], own = 0;
             for (long s = -1; s < group[3]; s++) { /* -1: the prompt itself */
                 long tokens = s < 0 ? prompt : lengths[group[2] + s], before = s < 0 ? 0 : prompt;
-                own = s < 0 ? 0 : whole(prompt, PAGE);
+                own = s < 0 ? 0 : whole(prompt, KEYS);
                 load(&g, qkv, token, tokens, stride, key, value, own, half);
                 for (long r = 0; r < ratio; r++) {
                     long head = h * ratio + r, column = head * size;
@@ -571,9 +611,8 @@ int group_attention(const void *qkv, const int32_t *groups, const int32_t *lengt
                     if (!dout) {
                         segment_forward(&g, tokens, before, own);
                         for (long t = 0; t < tokens; t++) {
-                            for (long j = 0; j < size; j++) g.out[t * size + j] /= g.sum[t];
                             write_row(out, g.out + t * size, (token + t) * width + column, size, half);
-                            norm[(token + t) * heads + head] = g.most[t] + logf(g.sum[t]);
+                            norm[(token + t) * heads + head] = g.norm[t];
                         }
                         continue;
                     }
@@ -583,8 +622,8 @@ int group_attention(const void *qkv, const int32_t *groups, const int32_t *lengt
                         float dot = 0;
 #pragma omp simd reduction(+ : dot)
                         for (long j = 0; j < size; j++) dot += g.out[t * size + j] * g.dout[t * size + j];
-                        g.sum[t] = dot;
-                        g.most[t] = t < tokens ? norm[(token + t) * heads + head] : 0;
+                        g.dot[t] = dot;
+                        g.norm[t] = t < tokens ? norm[(token + t) * heads + head] : 0;
                     }
                     segment_backward(&g, tokens, before, own);
                     for (long t = 0; t < tokens; t++)
@@ -601,13 +640,6 @@ int group_attention(const void *qkv, const int32_t *groups, const int32_t *lengt
 
 /* -- softmax over the vocabulary ---------------------------------------------------------------------------- */
 
-static inline float largest(const float *row, long n) {
-    float top = -INFINITY;
-#pragma omp simd reduction(max : top)
-    for (long j = 0; j < n; j++) top = row[j] > top ? row[j] : top;
-    return top;
-}
-
 static inline float exact(const float *x, const uint16_t *weight, long w) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -620,28 +652,26 @@ static inline float exact(const float *x, const uint16_t *weight, long w) {
    token[i] if given) are computed again from the same factors x [n, w] and weight [v, w], and kept in float32. */
 void refine(const uint16_t *rough, const uint16_t *x, const uint16_t *weight, const int64_t *token, float reach,
             float *out, long n, long v, long w) {
-#pragma omp parallel
-    {
-        float *factor = malloc(w * sizeof(float));
-#pragma omp for schedule(static)
-        for (long i = 0; i < n; i++) {
-            float *row = out + i * v;
-            read_row(row, rough, i * v, v, 1);
-            read_row(factor, x, i * w, w, 1);
-            float bound = largest(row, v) - reach;
-            int left = LIKELY;
-            for (long start = 0; start < v; start += BLOCK) {
-                long end = start + BLOCK < v ? start + BLOCK : v;
-                if (token && token[i] >= start && token[i] < end) row[token[i]] = exact(factor, weight + token[i] * w, w);
-                if (!left || largest(row + start, end - start) <= bound) continue;
-                for (long j = start; j < end && left; j++)
-                    if (row[j] > bound) {
-                        row[j] = exact(factor, weight + j * w, w);
-                        left--;
-                    }
-            }
+#pragma omp parallel for schedule(static)
+    for (long i = 0; i < n; i++) {
+        float *row = out + i * v, factor[w], most[(v + BLOCK - 1) / BLOCK], top = -INFINITY;
+        read_row(factor, x, i * w, w, 1);
+        for (long start = 0; start < v; start += BLOCK) {
+            long count = start + BLOCK < v ? BLOCK : v - start;
+            read_row(row + start, rough, i * v + start, count, 1);
+            most[start / BLOCK] = largest(row + start, count);
+            if (most[start / BLOCK] > top) top = most[start / BLOCK];
         }
-        free(factor);
+        int left = LIKELY;
+        for (long start = 0; start < v && left; start += BLOCK) {
+            if (most[start / BLOCK] <= top - reach) continue;
+            for (long j = start; j < start + BLOCK && j < v && left; j++)
+                if (row[j] > top - reach) {
+                    row[j] = exact(factor, weight + j * w, w);
+                    left--;
+                }
+        }
+        if (token) row[token[i]] = exact(factor, weight + token[i] * w, w);
     }
 }
 

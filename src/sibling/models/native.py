@@ -106,17 +106,39 @@ def _compile(compiler: str, target: Path) -> None:
 
 
 def _call(name: str, *arguments: Tensor | int | float | None) -> int:
-    """Tensors go as pointers, floats as float, integers as long, None as a null pointer."""
-    return getattr(state().library, name)(*map(_as_c, arguments))  # type: ignore[no-any-return]
+    """Tensors go as pointers, None as a null pointer; numbers as the signature in `_SIGNATURES` says."""
+    return _functions()[name](*[_pointer(a) if isinstance(a, Tensor) else a for a in arguments])  # type: ignore[no-any-return]
 
 
-def _as_c(value: Tensor | int | float | None) -> Any:
-    if isinstance(value, Tensor):
-        assert value.is_contiguous()  # the kernels know no strides
-        return ctypes.c_void_p(value.data_ptr())
-    if isinstance(value, float):
-        return ctypes.c_float(value)
-    return ctypes.c_void_p(None) if value is None else ctypes.c_long(value)
+def _pointer(tensor: Tensor) -> int:
+    assert tensor.is_contiguous()  # the kernels know no strides
+    return tensor.data_ptr()
+
+
+_SIGNATURES = {  # p pointer, l long, f float, i int
+    "add_norm": "pppffppplli",
+    "norm_backward": "ppppfpppppl" + "li",
+    "rope": "pppllllfi",
+    "gated": "ppppllii",
+    "group_attention": "pppllllflppppi",
+    "decode_attention": "ppppp" + "plppp" + "llllfl" + "pi",
+    "transpose": "ppll",
+    "transpose_to_float": "pplli",
+    "refine": "ppppfplll",
+    "draw": "ppppll",
+    "score": "pppppll",
+    "score_backward": "pppppppl" + "li",
+}
+
+
+@functools.cache
+def _functions() -> dict[str, Any]:
+    kinds = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "i": ctypes.c_int}
+    out = {}
+    for name, signature in _SIGNATURES.items():
+        out[name] = getattr(state().library, name)
+        out[name].argtypes = [kinds[k] for k in signature]
+    return out
 
 
 def add_norm(
@@ -240,8 +262,8 @@ def decode_attention(
 ) -> None:
     """Attention of one new token of B rows over paged keys and values; see kernels.c for the layout.
 
-    qkv T [B, (H + 2 K) D] before its rotation by cosine and sine [B, D]; keys T [pages, K, D, 64] and values T
-    [pages, K, 64, D]; table [B, width], prompt and own [B], spans [U, 2] int32; out T [B, H D].
+    qkv T [B, (H + 2 K) D] before its rotation by cosine and sine [B, D]; keys T [pages, K, D, 32] and values T
+    [pages, K, 32, D]; table [B, width], prompt and own [B], spans [U, 2] int32; out T [B, H D].
     """
     _call(
         "decode_attention",
@@ -272,9 +294,11 @@ def transposed(x: Tensor) -> Tensor:
     return out
 
 
-def accumulate(to: Tensor, addend: Tensor) -> None:
-    """to += addend, in place: float32 and bfloat16 of one shape, without a float32 copy of the second."""
-    _call("accumulate", to, addend, to.numel())
+def transposed_float(x: Tensor, add_to: Tensor | None = None) -> Tensor:
+    """x [n, w] bfloat16 as [w, n] float32, or added to what is given in place."""
+    to = torch.empty(x.shape[1], x.shape[0]) if add_to is None else add_to
+    _call("transpose_to_float", x, to, *x.shape, int(add_to is not None))
+    return to
 
 
 def refine(rough: Tensor, x: Tensor, weight: Tensor, tokens: Tensor | None = None) -> Tensor:

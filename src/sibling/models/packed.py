@@ -31,7 +31,7 @@ from transformers import AttentionInterface
 
 from sibling.errors import ModelError
 from sibling.models.decoder import decoder_of
-from sibling.models.head import logits_of, plain_head
+from sibling.models.head import plain_head, refined_logits
 from sibling.models.precision import head_product, reduced_dtype
 
 ATTENTION = "sibling"
@@ -219,8 +219,8 @@ def hidden_states(model: Any, ids: Tensor, positions: Tensor, layout: Layout) ->
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """Logits [n, V] in float32 of hidden states [n, width], soft-capped where the architecture does so."""
     plain = plain_head(model)
-    if plain is not None and reduced_dtype("cpu") is torch.bfloat16 and not torch.is_grad_enabled():
-        return logits_of(hidden.bfloat16(), plain.cast(torch.bfloat16)[0])
+    if plain is not None and reduced_dtype("cpu") is torch.bfloat16:
+        return refined_logits(hidden, plain)
     head = model.get_output_embeddings()
     if type(head) is nn.Linear:
         logits = head_product(hidden, head.weight)

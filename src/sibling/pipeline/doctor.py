@@ -54,6 +54,7 @@ def training(recipe: Recipe | None = None, base: Path | None = None) -> Iterator
     """
     import torch
 
+    from sibling.models import native
     from sibling.models.embedded import cache_dir
     from sibling.models.precision import choose
 
@@ -62,6 +63,7 @@ def training(recipe: Recipe | None = None, base: Path | None = None) -> Iterator
         torch.set_num_threads(recipe.threads)
     gpu = f", CUDA device {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ", no CUDA device"
     yield "torch", f"{torch.__version__}, {torch.get_num_threads()} threads{gpu}"
+    yield "kernels", f"{native.describe()}: {native.state().reason}"
     yield "roofline", _speeds()
     dtype, seconds = choose(recipe.learner.compute_dtype)
     yield "dtype", _reason(dtype, seconds)

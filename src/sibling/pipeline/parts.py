@@ -21,7 +21,7 @@ from sibling.learner.state import LearnerState
 from sibling.learner.step import LearnerStep, aggregation_of
 from sibling.maths.estimators import ESTIMATORS
 from sibling.maths.objectives import OBJECTIVES
-from sibling.models import chat
+from sibling.models import chat, native
 from sibling.models.load import LoadedModel, load_policy
 from sibling.models.packed import check_architecture
 from sibling.models.precision import ComputeDtype, choose
@@ -29,7 +29,7 @@ from sibling.pipeline.yardstick import Yardstick, measure_yardstick
 from sibling.rewards.grade import Grader, stating
 from sibling.rollout.assemble import Estimate
 from sibling.rollout.collect import Expert, Measure
-from sibling.rollout.engine import GroupRequest, Progress, SamplingParams
+from sibling.rollout.engine import Finished, GroupRequest, Progress, SamplingParams
 from sibling.rollout.experts import expert_completion
 from sibling.rollout.torch_engine import TorchEngine
 from sibling.seeds import uniforms
@@ -127,14 +127,19 @@ class Parts:
         return next((v.reason for row in rows for v in row if v.status is Status.error), None)
 
     def sample(
-        self, step: int, first: int, prompts: Sequence[Prompt], progress: Progress | None
+        self,
+        step: int,
+        first: int,
+        prompts: Sequence[Prompt],
+        progress: Progress | None,
+        finished: Finished | None = None,
     ) -> list[list[Completion]]:
         """G completions of each prompt; `first` is the index of the first of them in the step."""
         size = self.recipe.sampling.group_size - (self.expert() is not None)  # an expert's trace completes the group
         requests = [GroupRequest(f"{first + i}/{p.id}", p.token_ids, size) for i, p in enumerate(prompts)]
         seed = self.recipe.seed
         return self.engine.generate(
-            requests, self.sampling_params(), lambda key, s, n: uniforms(seed, step, key, s, n), progress
+            requests, self.sampling_params(), lambda key, s, n: uniforms(seed, step, key, s, n), progress, finished
         )
 
     def sampling_params(self) -> SamplingParams:
@@ -188,6 +193,7 @@ class Parts:
             "parameters": sum(p.numel() for p in self.loaded.model.parameters()),
             "trained_parameters": sum(p.numel() for _, p in self.state.parameters),
             "compute_dtype": self.compute_dtype,
+            "kernels": native.describe(),
             "licence": self.loaded.licence,
             "architecture": self.loaded.architecture,
             "wall": {"product_seconds": self.product_seconds, **({"roofline": measured.facts()} if measured else {})},

@@ -29,5 +29,5 @@ def prepare() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
-        for option, value in ((_MMAP_THRESHOLD, _KEPT), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _PAD)):
+        for option, value in ((_MMAP_THRESHOLD, _KEPT), (_TRIM_THRESHOLD, -1), (_TOP_PAD, _PAD)):
             mallopt(option, value)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from sibling.monitors.watch import Watch
 from sibling.pipeline import measure
 from sibling.pipeline.binding import bind, first_findings, open_run, recorded_dtype, require_same
 from sibling.pipeline.directory import RunDirectory
+from sibling.pipeline.early import EarlyGrading
 from sibling.pipeline.evaluating import compare_with_before, record_evaluation, run_evaluation
 from sibling.pipeline.fitting import reward_fitting
 from sibling.pipeline.measure import Clock
@@ -39,6 +41,7 @@ from sibling.record.samples import write_samples
 from sibling.record.writer import RecordWriter
 from sibling.rollout.collect import Measure, Rollout, collect
 from sibling.stats import StepStats
+from sibling.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,13 @@ class Run:
         while self.done < self.recipe.steps and self.stop.cause is None:
             step, clock = self.done + 1, Clock()
             rollout = self.collect(step, clock)
-            self.record_rollout(step, rollout, clock)
-            learned = self.learn(step, rollout, clock)
+            with self.recording(step, rollout, clock):
+                learned = self.learn(step, rollout, clock)
             evaluation = self.evaluate_if_due(step, clock)
             accuracy = evaluation[0]["summary"]["greedy_accuracy"] if evaluation else None
             if accuracy is not None:
                 learned["held_out_accuracy"] = accuracy
-            self.record_update(measure.step_stats(step, rollout, learned, clock.seconds()))
+            self.record_update(measure.step_stats(step, rollout, learned, clock.seconds(), self.parts.yardstick))
             self.follow(step)
             self.watcher.tell("step", self.stats, self.recipe.steps, *measure.group_of_the_moment(rollout))
             if evaluation:
@@ -161,12 +164,21 @@ class Run:
         """Sample and score the groups of a step."""
         parts, drawn = self.parts, 0
         self.estimate = parts.estimate()
+        asked: list[Task] = []  # by index in the step
+
+        def prompt_at(index: int) -> tuple[Task, Prompt]:
+            task, prompt = parts.task_at(step, index)
+            asked.append(task)
+            return task, prompt
 
         def sample(prompts: Sequence[Prompt], round_: int) -> list[list[Completion]]:
             nonlocal drawn
             self.watcher.tell("phase", "sample", f"step {step}")
+            tasks = asked[drawn:]
             with clock.timing("sampling"):
-                out = parts.sample(step, drawn, prompts, self._progress("sample"))
+                out = parts.sample(
+                    step, drawn, prompts, self._progress("sample"), lambda i, group: early.begin(tasks[i], group)
+                )
             drawn += len(prompts)
             return out
 
@@ -174,23 +186,24 @@ class Run:
             self.watcher.tell("phase", "score", f"step {step}")
             with clock.timing("rewards"):
                 if self.fitting is None:
-                    return parts.grader.grade(*aligned)
+                    return early.grade(*aligned)
                 with parts.grader.attached(self.fitting.probabilities):
-                    return parts.grader.grade(*aligned)
+                    return early.grade(*aligned)
 
-        return collect(
-            lambda index: parts.task_at(step, index),
-            sample,
-            grade,
-            prompts_per_step=self.recipe.sampling.prompts_per_step,
-            weights=parts.grader.weights,
-            reward_names=parts.grader.names,
-            filters=self.recipe.filters,
-            policy=self.recipe.reward_policy,
-            estimate=self.estimate,
-            measure=self._measuring(clock),
-            expert=parts.expert(),
-        )
+        with EarlyGrading(parts.grader) as early:
+            return collect(
+                prompt_at,
+                sample,
+                grade,
+                prompts_per_step=self.recipe.sampling.prompts_per_step,
+                weights=parts.grader.weights,
+                reward_names=parts.grader.names,
+                filters=self.recipe.filters,
+                policy=self.recipe.reward_policy,
+                estimate=self.estimate,
+                measure=self._measuring(clock),
+                expert=parts.expert(),
+            )
 
     def _measuring(self, clock: Clock) -> Measure | None:
         """The learner's measurement of a batch, timed as learning."""
@@ -205,7 +218,7 @@ class Run:
         return timed
 
     def learn(self, step: int, rollout: Rollout, clock: Clock) -> dict[str, float]:
-        """Update the policy on the batch. The rollout is on disk already, so a failure leaves it to look at."""
+        """Update the policy on the batch; whatever fails, the batch is written for the user to look at."""
         self.watcher.tell("phase", "learn", f"step {step}")
         self.policy_before = self.policy
         with clock.timing("learning"):
@@ -243,8 +256,18 @@ class Run:
 
     # -- events
 
-    def record_rollout(self, step: int, rollout: Rollout, clock: Clock) -> None:
-        """Write every completion of the step and the event that binds them."""
+    @contextlib.contextmanager
+    def recording(self, step: int, rollout: Rollout, clock: Clock) -> Iterator[None]:
+        """Write the rollout in a thread while the block runs. It is on disk when the block is left, however it ends."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="record") as beside:
+            written = beside.submit(self.record_rollout, step, rollout, clock.seconds(), self.policy)
+            try:
+                yield
+            finally:
+                written.result()
+
+    def record_rollout(self, step: int, rollout: Rollout, seconds: dict[str, float], policy: str) -> None:
+        """Write every completion of the step, drawn from `policy`, and the event that binds them."""
         names, path = self.parts.grader.names, self.directory.samples(step)
         written, tally = write_samples(
             path,
@@ -261,7 +284,7 @@ class Run:
             {
                 "step": step,
                 "policy_step": step - 1,
-                "policy_digest": self.policy,
+                "policy_digest": policy,
                 "prompts": [p.id for p in rollout.prompts],
                 "samples_file": self.directory.relative(path),
                 "samples_sha256": written,
@@ -269,7 +292,7 @@ class Run:
                 "rewards": measure.verdict_summary(rollout.rows, names),
                 "sampling": self.recipe.sampling.model_dump(mode="json"),
                 "kl_beta": self.estimate.kl_beta,
-                "wall": {**clock.seconds(), "reward_seconds": measure.reward_seconds(rollout.rows, names)},
+                "wall": {**seconds, "reward_seconds": measure.reward_seconds(rollout.rows, names)},
             },
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,16 +102,37 @@ class Grader:
             for b in self._bound
         ]
 
-    def grade(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> list[tuple[Verdict, ...]]:
+    def grade_early(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> dict[int, list[Verdict]]:
+        """Place of a reward -> its N verdicts, for the rewards that may see some completions before the others.
+
+        Not among them: those with TRL's signature, which are given a whole step at once, and the learned reward.
+        """
+        return {
+            place: b.reward.grade(tasks, completions)
+            for place, b in enumerate(self._bound)
+            if not isinstance(b.reward, TrlReward | Learned)
+        }
+
+    def grade(
+        self,
+        tasks: Sequence[Task],
+        completions: Sequence[Completion],
+        early: Mapping[int, list[Verdict]] | None = None,
+    ) -> list[tuple[Verdict, ...]]:
         """R verdicts for each of N completions; `tasks[i]` is the task of `completions[i]`.
 
-        Raises `RewardError` when a reward hung three times in a row.
+        `early` holds what `grade_early` said of the same completions. Raises `RewardError` when a reward hung three
+        times in a row.
         """
         if len(tasks) != len(completions):
             raise RunError(
                 "Every completion needs its task", seen=f"{len(tasks)} tasks, {len(completions)} completions"
             )
-        columns = [b.reward.grade(tasks, completions) for b in self._bound]
+        known = early or {}
+        columns = [
+            known[place] if place in known else b.reward.grade(tasks, completions)
+            for place, b in enumerate(self._bound)
+        ]
         for place, reward in self._learned():
             columns[place] = reward.grade_beside(tasks, completions, columns[self.names.index(reward.labels)])
         return list(zip(*columns, strict=True)) if tasks else []

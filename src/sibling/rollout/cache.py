@@ -166,7 +166,8 @@ class ModulesDecoding:
         """Compute one new token a row [B]; logits [B, V] of the next."""
         assert self.cache is not None
         hidden = hidden_states(self.model, tokens[None], self.cache.positions()[None], self.cache)
-        self.cache.drawn += 1
+        # A row that has ended rides along until the next compaction: its buffers, long full, take its last place again.
+        self.cache.drawn.add_(1).clamp_(max=self.max_tokens - 1)
         return head_logits(self.model, hidden)
 
     def keep(self, rows: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Decoding with our own kernels: keys and values in pages of 64 positions, a prompt's pages shared by its siblings.
+"""Decoding with our own kernels: keys and values in pages of 32 positions, a prompt's pages shared by its siblings.
 
 A row owns pages for its completion alone, so memory grows with completions and not with prompt x siblings. Rows come
 and go between steps without anything being moved: only the small table of pages changes.
@@ -116,7 +116,8 @@ class PagedDecoding:
             prompt.rows -= 1
             if not prompt.rows:
                 self.free += prompt.pages
-        self.tables, self.prompts, self.own = ([of[r] for r in rows] for of in (self.tables, self.prompts, self.own))
+        self.tables, self.prompts = [self.tables[r] for r in rows], [self.prompts[r] for r in rows]
+        self.own = [self.own[r] for r in rows]
         self._arrange()
 
     def _logits(self, hidden: Tensor) -> Tensor:
@@ -179,4 +180,4 @@ def _product(fused: Fused, dtype: torch.dtype, rows: int) -> Callable[[Tensor], 
 def _can_reorder() -> bool:
     """These operators are torch's own (its compiler uses them) but not documented: ask before use."""
     names = ("_reorder_linear_weight", "_linear_pointwise")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    return bool(torch.backends.mkldnn.enabled) and all(hasattr(torch.ops.mkldnn, name) for name in names)

@@ -1,8 +1,9 @@
 """The embedded engine: a batched sampler over a transformers model, in the learner's process.
 
 Prompts are prefilled once a group, packed without padding. Rows advance together, one token a step; finished rows
-leave the batch and waiting groups take their place between steps. Each row draws its tokens by inversion from its own uniforms, so its text
-depends on the weights and its stream, not on which rows share the batch (floating-point ties apart).
+leave the batch and waiting groups take their place between steps. Each row draws its tokens by inversion from its own
+uniforms, so its text depends on the weights and its stream, not on which rows share the batch (floating-point ties
+apart).
 """
 
 from __future__ import annotations
