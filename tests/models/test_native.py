@@ -89,6 +89,20 @@ def test_the_residual_stream_is_brought_up_to_date_in_place():
 
 
 @needs_kernels
+def test_rounding_is_to_the_nearest_and_ties_go_to_even():
+    """Bit for bit as torch rounds, with infinity, NaN, subnormal numbers and what is too large for 8 bits."""
+    ties = 1 + torch.arange(-300, 300) * 2.0**-9  # every other one of them lies half-way between two neighbours
+    odd = torch.tensor([0.0, np.inf, -np.inf, 3.4e38, -3.4e38, 3.38e38, 1e-40, -1e-45, np.nan])
+    weight = torch.cat([ties, -ties, odd, random(1000, seed=5)])
+    out, ones = torch.empty(1, len(weight), dtype=torch.bfloat16), torch.ones(1, len(weight))
+    native.add_norm(ones, None, weight, offset=0.0, eps=0.0, out=out)  # a norm of exactly 1
+    wanted = weight.bfloat16()
+    assert torch.equal(out[0].isnan(), wanted.isnan())
+    numbers = ~wanted.isnan()
+    assert torch.equal(out[0].view(torch.int16)[numbers], wanted.view(torch.int16)[numbers])
+
+
+@needs_kernels
 def test_a_row_of_zeros_has_a_norm():
     out = torch.empty(1, 16, dtype=torch.float32)
     native.add_norm(torch.zeros(1, 16), None, torch.ones(16), offset=0.0, eps=1e-6, out=out)

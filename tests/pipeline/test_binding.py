@@ -114,6 +114,15 @@ def test_a_reward_mended_between_two_sittings_is_bound_again(folder: Path, parts
     assert written(mended, log) == ["reward.bound"]
 
 
+def test_other_kernels_are_refused(parts: Parts, log: Log, monkeypatch: pytest.MonkeyPatch):
+    """A resume through transformers' modules would differ in the last bits."""
+    assert log.of("model.loaded")[0].body["kernels"] == "native"
+    monkeypatch.setenv("SIBLING_KERNELS", "torch")
+    with pytest.raises(RequestError, match="other kernels") as refused:
+        require_same(parts, log)
+    assert "torch" in str(refused.value) and "native, as the record says" in str(refused.value)
+
+
 def test_the_compute_dtype_is_measured_once(parts: Parts, folder: Path, log: Log):
     assert recorded_dtype(log) == "float32"
     assert recorded_dtype(log.first(1)) is None

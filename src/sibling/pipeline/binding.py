@@ -12,6 +12,7 @@ from typing import Any
 from sibling.canonical import file_digest
 from sibling.config import holding
 from sibling.errors import RequestError, RunError
+from sibling.models import native
 from sibling.models.precision import ComputeDtype
 from sibling.monitors.finding import Finding
 from sibling.monitors.first_minutes import one_prompt, references, unusual
@@ -82,6 +83,13 @@ def _bindings(parts: Parts) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _require_same(type_: str, recorded: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    if "kernels" in recorded and recorded["kernels"] != body["kernels"]:
+        raise RequestError(
+            "The run began with other kernels, and would not go on bit for bit",
+            seen=f"{body['kernels']} ({native.state().reason})",
+            wanted=f"{recorded.get('kernels')}, as the record says",
+            do="See `sibling doctor`: install the C compiler again, or set or unset SIBLING_KERNELS; or start a new run",
+        )
     changed = [k for k, v in body.items() if k.endswith("digest") and recorded.get(k) != v]
     if changed:
         files = _changed_files(recorded, body) or [f"{k} {body[k]}" for k in changed]
