@@ -106,3 +106,66 @@ def test_the_same_completion_object_may_appear_in_one_group_only_once_or_more(gr
         early.begin(task("a"), [one, one])
         rows = early.grade([task("a")] * 2, [one, one])
     assert [row[2].status for row in rows] == [Status.right] * 2
+
+
+def test_one_thread_calls_the_rewards_in_a_set_order(grader):
+    """What was never begun (an expert's trace) comes after the groups that were, however long these take."""
+    calls, hold = [], threading.Event()
+    before = grader.grade_early
+
+    def watched(tasks, completions):
+        calls.append((threading.current_thread().name, [c.text for c in completions]))
+        if len(calls) == 1:
+            assert hold.wait(20)
+        return before(tasks, completions)
+
+    grader.grade_early = watched
+    with EarlyGrading(grader) as early:
+        early.begin(GROUPS[1][0], GROUPS[1][1])
+        early.begin(GROUPS[0][0], GROUPS[0][1])
+        threading.Timer(0.05, hold.set).start()  # by then a second thread would long have graded the rest
+        early.grade(*aligned(GROUPS))
+    assert calls == [("rewards", ["123", "1"]), ("rewards", ["1", "12"]), ("rewards", ["x"])]
+
+
+def test_nothing_is_graded_that_is_not_there(grader):
+    """An empty call would stand in line behind a slow one and count as a hang of its own."""
+    sizes = []
+    before = grader.grade_early
+
+    def watched(tasks, completions):
+        sizes.append(len(completions))
+        return before(tasks, completions)
+
+    grader.grade_early = watched
+    with EarlyGrading(grader) as early:
+        for group in GROUPS:
+            early.begin(*group)
+        early.grade(*aligned(GROUPS))
+    assert sizes == [2, 2, 1]
+
+
+def test_an_interrupt_drops_what_was_begun_and_does_not_wait_for_it(grader):
+    started, hold, sizes = threading.Event(), threading.Event(), []
+
+    def watched(tasks, completions):
+        sizes.append(len(completions))
+        started.set()
+        assert hold.wait(20)
+        return {}
+
+    def interrupted():
+        with EarlyGrading(grader) as early:
+            early.begin(*GROUPS[2])
+            early.begin(*GROUPS[0])
+            assert started.wait(20)
+            raise KeyboardInterrupt
+
+    grader.grade_early = watched
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    (thread,) = (t for t in threading.enumerate() if t.name.startswith("rewards"))
+    assert thread.daemon  # or the program could not end before the reward does
+    hold.set()
+    thread.join(20)
+    assert not thread.is_alive() and sizes == [1]

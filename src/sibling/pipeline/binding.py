@@ -88,7 +88,7 @@ def _require_same(type_: str, recorded: Mapping[str, Any], body: Mapping[str, An
             "The run began with other kernels, and would not go on bit for bit",
             seen=f"{body['kernels']} ({native.state().reason})",
             wanted=f"{recorded.get('kernels')}, as the record says",
-            do="See `sibling doctor`: install the C compiler again, or set or unset SIBLING_KERNELS; or start a new run",
+            do="See `sibling doctor`: put the C compiler back, or set or unset SIBLING_KERNELS; or start a new run",
         )
     changed = [k for k, v in body.items() if k.endswith("digest") and recorded.get(k) != v]
     if changed:

@@ -1,13 +1,16 @@
 """Rewards beside sampling: a group is graded as soon as its last completion has ended, while others still decode.
 
-One thread grades, one group after another in the order they end, so a reward is never called twice at once. What
-judges a whole step at a time (a reward with TRL's batch signature) or needs torch (a learned reward) waits for the end.
+One thread grades, one group after another in the order they end, and at last whatever was never begun: a reward is
+never called twice at once, and the order of its calls does not depend on how fast it is. What judges a whole step at a
+time (a reward with TRL's batch signature) or needs torch (a learned reward) waits for the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from sibling.batch import Completion, Verdict
 from sibling.rewards.grade import Grader
@@ -15,36 +18,55 @@ from sibling.tasks.task import Task
 
 Columns = dict[int, list[Verdict]]
 
+_Job = tuple[Future[Columns], Callable[[], Columns]]
+
 
 class EarlyGrading:
     """The rewards of one step. Use as a context manager: leaving it drops what was begun and not asked for."""
 
     def __init__(self, grader: Grader) -> None:
         self.grader = grader
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rewards")
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._begun: dict[int, tuple[Completion, Future[Columns], int]] = {}  # by id; the completion keeps its id alive
+        # A daemon, unlike the threads of a pool: a program that is interrupted does not wait for slow rewards to end.
+        threading.Thread(target=_serve, args=(self._jobs,), name="rewards", daemon=True).start()
 
     def __enter__(self) -> EarlyGrading:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for begun in self._begun.values():
+            begun[1].cancel()
+        self._jobs.put(None)
 
     def begin(self, task: Task, siblings: Sequence[Completion]) -> None:
         """Grade the completions of a group in the background."""
-        future = self._pool.submit(self.grader.grade_early, [task] * len(siblings), siblings)
-        self._begun |= {id(c): (c, future, place) for place, c in enumerate(siblings)}
+        self._begin([task] * len(siblings), siblings)
 
     def grade(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> list[tuple[Verdict, ...]]:
         """`Grader.grade`, with what was begun; raises what a reward raised there."""
         late = [i for i, c in enumerate(completions) if id(c) not in self._begun]
-        rest = self.grader.grade_early([tasks[i] for i in late], [completions[i] for i in late])
-        columns: Columns = {column: [] for column in rest}
-        taken = 0
+        if late:
+            self._begin([tasks[i] for i in late], [completions[i] for i in late])
+        columns: Columns = {}
         for c in completions:
-            begun = self._begun.get(id(c))
-            found, place = (begun[1].result(), begun[2]) if begun else (rest, taken)
-            taken += begun is None
-            for column, verdicts in columns.items():
-                verdicts.append(found[column][place])
+            _, future, place = self._begun[id(c)]
+            for column, verdicts in future.result().items():
+                columns.setdefault(column, []).append(verdicts[place])
         return self.grader.grade(tasks, completions, columns)
+
+    def _begin(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> None:
+        future: Future[Columns] = Future()
+        self._begun |= {id(c): (c, future, place) for place, c in enumerate(completions)}
+        self._jobs.put((future, lambda: self.grader.grade_early(tasks, completions)))
+
+
+def _serve(jobs: queue.SimpleQueue[_Job | None]) -> None:
+    while (item := jobs.get()) is not None:
+        future, job = item
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(job())
+            except BaseException as failure:  # whatever it is, it is raised where the verdicts are asked for
+                future.set_exception(failure)
+        del item, future, job  # an idle thread keeps nothing alive

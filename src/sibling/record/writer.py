@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,7 @@ class RecordWriter:
         self._path = directory / EVENTS_NAME
         self._run, self._segment, self._clock = run_id, segment, clock
         self._fd = -1
+        self._turn = threading.Lock()
         self._lock = DirectoryLock(directory)
         try:
             self._fd = self._open()
@@ -85,9 +87,13 @@ class RecordWriter:
     def write(self, type: str, body: Mapping[str, Any]) -> Event:
         """Append one event and flush it to the disk.
 
-        Raises `RecordError` when a field is missing, when the event may not come here, or when the disk refuses it;
-        the log is then as it was before.
+        Threads take turns. Raises `RecordError` when a field is missing, when the event may not come here, or when the
+        disk refuses it; the log is then as it was before.
         """
+        with self._turn:
+            return self._write(type, body)
+
+    def _write(self, type: str, body: Mapping[str, Any]) -> Event:
         self._require_writable()
         if fault := body_fault(type, body):
             raise RecordError(f"The body of {type} cannot be recorded", seen=fault)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sibling.batch import Completion, Finish
-from sibling.rollout.engine import GroupRequest, Progress, SamplingParams, Uniforms
+from sibling.rollout.engine import Finished, GroupRequest, Progress, SamplingParams, Uniforms
 
 Script = Callable[[str, int], str]
 """(request key, sibling) -> text of the completion."""
@@ -29,9 +29,18 @@ class ScriptedEngine:
         params: SamplingParams,
         uniforms: Uniforms,
         progress: Progress | None = None,
+        finished: Finished | None = None,
     ) -> list[list[Completion]]:
-        """The scripted completions, cut at `max_tokens`; one that fits ends with the EOS token."""
-        return [[self._say(self.script(r.key, s), params) for s in range(r.siblings)] for r in requests]
+        """The scripted completions, cut at `max_tokens`; one that fits ends with the EOS token.
+
+        Groups are said one after another: `finished` is told of each before the script is asked for the next.
+        """
+        groups: list[list[Completion]] = []
+        for index, request in enumerate(requests):
+            groups.append([self._say(self.script(request.key, s), params) for s in range(request.siblings)])
+            if finished is not None:
+                finished(index, groups[-1])
+        return groups
 
     def _say(self, text: str, params: SamplingParams) -> Completion:
         tokens = [*self.encode(text), self.eos_id]
