@@ -56,12 +56,12 @@ def test_a_model_of_135_million_weights_is_sized_from_its_config_alone(tmp_path,
     assert list(lines) == NAMES
     assert lines["model"] == "m: 134.5 M weights, 30 layers"
     assert lines["dtype"] == "bfloat16, as the recipe says (learner.compute_dtype)"
-    # Weights 4 bytes each, moments 8; bfloat16 copies of 134.5 M products; 2,048 tokens of 30 x 16,128 bytes.
-    for part in ("weights 0.54", "gradients 0.54", "optimizer 1.08", "bfloat16 weights 0.27", "activations 0.99"):
+    # Weights 4 bytes each, moments 8; bfloat16 copies of 134.5 M products; 4,096 tokens of 30 x 16,128 bytes.
+    for part in ("weights 0.54", "gradients 0.54", "optimizer 1.08", "bfloat16 weights 0.27", "activations 1.98"):
         assert part in lines["memory"]
     assert "of 20.0 GB free" in lines["memory"]
     # 8 prompts of 256 tokens with 8 completions of 64.
-    assert lines["budget"].endswith("fit, the recipe has 2,048; a whole step has at most 6,144")
+    assert lines["budget"].endswith("fit, the recipe has 4,096; a whole step has at most 6,144")
 
 
 def test_the_speeds_of_both_dtypes_and_of_a_copy(tmp_path):
@@ -86,9 +86,9 @@ def test_what_does_not_fit_is_told_with_what_would(tmp_path, monkeypatch):
         monkeypatch.setattr(doctor, "free_memory", lambda: free)
         return told(asked, tmp_path)["budget"]
 
-    assert budget(10**9) == ("2,048 tokens do not fit; learner.finetune.type=lora, or a smaller model, would")
+    assert budget(10**9) == ("4,096 tokens do not fit; learner.finetune.type=lora, or a smaller model, would")
     tight = budget(4_500_000_000)
-    assert tight.startswith("2,048 tokens do not fit; learner.micro_batch_tokens=2")
+    assert tight.startswith("4,096 tokens do not fit; learner.micro_batch_tokens=2")
     assert tight.endswith(" or learner.gradient_checkpointing=true would")
     smaller = int(tight.split("micro_batch_tokens=")[1].split()[0])
     model = doctor.outline(asked.model, tmp_path)

@@ -96,7 +96,7 @@ class Learner(Section):
     optimizer: Optimizer = Optimizer()
     passes: int = Field(1, ge=1, description="passes over one rollout (mu of DeepSeekMath)")
     minibatches: int = Field(1, ge=1, description="optimizer steps a pass; groups are never split between them")
-    micro_batch_tokens: int = Field(2048, ge=1, description="token budget of one forward and backward pass")
+    micro_batch_tokens: int = Field(4096, ge=1, description="token budget of one forward and backward pass")
     compute_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where a measured matrix product is faster"
     )
