@@ -9,7 +9,7 @@ from sibling.config import Sampling
 from sibling.learner import logprobs
 from sibling.learner.logprobs import score
 from sibling.learner.packing import pack_rows
-from sibling.models import head, native
+from sibling.models import native
 from sibling.models.precision import compute
 
 needs_kernels = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)
@@ -41,7 +41,6 @@ def test_log_probs_are_padded_with_zeros_and_follow_the_sampling_distribution(di
 def chunks_of(size, monkeypatch):
     """Of either head."""
     monkeypatch.setattr(logprobs, "HEAD_CHUNK", size)
-    monkeypatch.setattr(head, "CHUNK", size)
 
 
 def entropies(model, distribution):

@@ -16,9 +16,10 @@ from sibling.learner import optimizer as adamw
 from sibling.learner.state import LearnerState
 from sibling.learner.trainable import make_trainable, put_weights
 from sibling.models import native
-from sibling.models.decoder import Fused, decoder_of, weight_gradient
+from sibling.models.decoder import decoder_of
 from sibling.models.packed import head_logits, hidden_states, pack, use_packed_attention
 from sibling.models.precision import compute
+from sibling.models.steps import Fused, weight_gradient
 from sibling.models.tiny import ARCHITECTURES, build_tiny
 
 pytestmark = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)

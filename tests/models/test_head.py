@@ -9,12 +9,13 @@ from torch import nn
 
 from sibling.models import head as heads
 from sibling.models import native
-from sibling.models.decoder import Fused
-from sibling.models.head import CHUNK, logits_of, plain_head, refined_logits, token_scores
+from sibling.models.head import logits_of, plain_head, refined_logits, token_scores
 from sibling.models.native import REACH
 from sibling.models.packed import head_logits
 from sibling.models.precision import compute
+from sibling.models.steps import Fused
 from sibling.models.tiny import build_tiny
+from sibling.models.work import HEAD_CHUNK as CHUNK
 
 pytestmark = pytest.mark.skipif(native.state().library is None, reason=native.state().reason)
 
@@ -156,9 +157,8 @@ def test_logits_exist_a_chunk_at_a_time(monkeypatch):
     seen = []
     kept = heads.logits_of
     monkeypatch.setattr(heads, "logits_of", lambda x, *rest: seen.append(len(x)) or kept(x, *rest))
-    monkeypatch.setattr(heads, "CHUNK", 10)
     hidden, head, tokens = factors(25)
-    logp, _ = token_scores(hidden, Fused(head), tokens, temperature=1.0, with_entropy=False)
+    logp, _ = token_scores(hidden, Fused(head), tokens, temperature=1.0, with_entropy=False, chunk=10)
     assert seen == [10, 10, 5]
     logp.sum().backward()
     assert seen == [10, 10, 5] * 2

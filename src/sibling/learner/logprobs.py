@@ -18,9 +18,7 @@ from sibling.learner.packing import PackedRows
 from sibling.maths.likelihood import entropy, sampling_logits, token_logprobs
 from sibling.models.head import plain_head, token_scores
 from sibling.models.packed import head_logits, hidden_states
-
-HEAD_CHUNK = 512
-"""Scored positions whose logits exist at one time: 512 x 49,152 float32 is 100 MB."""
+from sibling.models.work import HEAD_CHUNK
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,12 @@ def score(
     head = plain_head(model)
     if head is not None and not (sampling.top_k or sampling.top_p < 1.0 or sampling.min_p):
         logp, found = token_scores(
-            hidden, head, rows.tokens, temperature=sampling.temperature, with_entropy=with_entropy or entropy_gradient
+            hidden,
+            head,
+            rows.tokens,
+            temperature=sampling.temperature,
+            with_entropy=with_entropy or entropy_gradient,
+            chunk=HEAD_CHUNK,
         )
         found = found if found is None or entropy_gradient else found.detach()
         return Scored(rows.padded(logp), None if found is None else rows.padded(found))

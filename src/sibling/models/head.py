@@ -17,11 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sibling.models import native
-from sibling.models.decoder import Fused, weight_gradient
 from sibling.models.precision import reduced_dtype
-
-CHUNK = 512
-"""Scored positions whose logits exist at one time: 512 x 49,152 float32 is 100 MB."""
+from sibling.models.steps import Fused, one, two, weight_gradient
+from sibling.models.work import HEAD_CHUNK
 
 _known: weakref.WeakKeyDictionary[Any, Fused] = weakref.WeakKeyDictionary()
 
@@ -41,7 +39,7 @@ def plain_head(model: Any) -> Fused | None:
 def refined_logits(hidden: Tensor, head: Fused) -> Tensor:
     """Logits [n, V] float32 of hidden [n, W], with products in bfloat16; differentiable."""
     (weight,) = head.parameters()
-    return _RefinedLogits.apply(hidden, weight, head)  # type: ignore[no-any-return, no-untyped-call]
+    return one(_RefinedLogits, hidden, weight, head)
 
 
 class _RefinedLogits(torch.autograd.Function):
@@ -69,14 +67,14 @@ def logits_of(x: Tensor, weight: Tensor, tokens: Tensor | None = None, rough: Te
 
 
 def token_scores(
-    hidden: Tensor, head: Fused, tokens: Tensor, *, temperature: float, with_entropy: bool
+    hidden: Tensor, head: Fused, tokens: Tensor, *, temperature: float, with_entropy: bool, chunk: int = HEAD_CHUNK
 ) -> tuple[Tensor, Tensor | None]:
     """log p(token) [n] and, if wanted, entropies [n] in nats, of softmax(hidden head^T / temperature).
 
-    hidden [n, W] float32. Logits are made in chunks and made again on the way back, never kept.
+    hidden [n, W] float32. Logits are made `chunk` positions at a time and again on the way back, never kept.
     """
     (weight,) = head.parameters()
-    logprob, entropy = _TokenScores.apply(hidden, weight, head, tokens, temperature, with_entropy)  # type: ignore[no-untyped-call]
+    logprob, entropy = two(_TokenScores, hidden, weight, head, tokens, temperature, with_entropy, chunk)
     return logprob, entropy if with_entropy else None
 
 
@@ -85,18 +83,25 @@ class _TokenScores(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, parameter: Tensor, head: Fused, tokens: Tensor, temperature: float, with_entropy: bool
+        ctx: Any,
+        hidden: Tensor,
+        parameter: Tensor,
+        head: Fused,
+        tokens: Tensor,
+        temperature: float,
+        with_entropy: bool,
+        chunk: int,
     ) -> tuple[Tensor, Tensor]:
         dtype = reduced_dtype("cpu")
         weight, x = head.cast(dtype)[0], hidden.to(dtype)
         parts = []
-        for h, t in zip(torch.split(x, CHUNK), torch.split(tokens, CHUNK), strict=True):
+        for h, t in zip(torch.split(x, chunk), torch.split(tokens, chunk), strict=True):
             logits = _scaled(logits_of(h, weight, t), temperature)
             parts.append(native.score(logits, t, with_entropy=with_entropy))
         logprob, norm = torch.cat([p[0] for p in parts]), torch.cat([p[2] for p in parts])
         entropy = torch.cat([p[1] for p in parts if p[1] is not None]) if with_entropy else torch.zeros_like(logprob)
         ctx.save_for_backward(x, tokens, norm, entropy)
-        ctx.head, ctx.temperature = head, temperature
+        ctx.head, ctx.temperature, ctx.chunk = head, temperature, chunk
         ctx.set_materialize_grads(False)
         return logprob, entropy
 
@@ -108,8 +113,8 @@ class _TokenScores(torch.autograd.Function):
         given = torch.zeros_like(entropy) if dlogprob is None else dlogprob.contiguous()
         dweight: Tensor | None
         dhidden, dweight = torch.empty(x.shape), None
-        for start in range(0, len(x), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(x), ctx.chunk):
+            part = slice(start, start + ctx.chunk)
             logits = _scaled(logits_of(x[part], weight, tokens[part]), ctx.temperature)
             out = torch.empty(logits.shape, dtype=x.dtype)
             native.score_backward(
@@ -124,7 +129,7 @@ class _TokenScores(torch.autograd.Function):
             dhidden[part] = _scaled((out @ weight).float(), ctx.temperature)
             if ctx.needs_input_grad[1]:
                 dweight = weight_gradient(_scaled(out, ctx.temperature), x[part], dweight)
-        return dhidden, dweight, None, None, None, None
+        return dhidden, dweight, None, None, None, None, None
 
 
 def _scaled(values: Tensor, temperature: float) -> Tensor:

@@ -428,7 +428,7 @@ void decode_attention(const void *qkv, const float *cosine, const float *sine, v
    thread does a group and a key head, so no sum depends on the number of threads. */
 
 typedef struct { /* one group and one key head, float32 */
-    long size, prompt, longest, window;
+    long size, window;
     float scale;
     float *keys, *values;                /* transposed and plain pages: the prompt's, then a sibling's own */
     float *rows, *turned, *dkeys, *dvalues; /* backward: keys plain, values transposed, gradients */
@@ -449,7 +449,7 @@ static int prepare(Group *g, long prompt, long longest, long size, int backward)
         fine = fine && claim(&g->rows, keys) && claim(&g->turned, keys) && claim(&g->dkeys, keys) &&
                claim(&g->dvalues, keys) && claim(&g->dout, rows * size) && claim(&g->dq, rows * size) &&
                claim(&g->slope, rows * KEYS);
-    g->size = size, g->prompt = prompt, g->longest = longest;
+    g->size = size;
     return fine;
 }
 

@@ -18,6 +18,7 @@ import os
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of glibc's malloc.h
 _SPINS = 5000
 _KEPT = 2**31 - 1  # bytes; mallopt takes an int
+_NEVER = -1  # as an unsigned size: no end of the heap is ever large enough to be given back
 _PAD = 1 << 26
 
 
@@ -29,5 +30,5 @@ def prepare() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
-        for option, value in ((_MMAP_THRESHOLD, _KEPT), (_TRIM_THRESHOLD, -1), (_TOP_PAD, _PAD)):
+        for option, value in ((_MMAP_THRESHOLD, _KEPT), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, _PAD)):
             mallopt(option, value)

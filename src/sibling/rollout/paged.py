@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sibling.models import native
-from sibling.models.decoder import Decoder, Fused, norm_heads
+from sibling.models.decoder import Decoder
 from sibling.models.head import logits_of, plain_head
 from sibling.models.packed import GroupLayout, head_logits, pack
 from sibling.models.precision import reduced_dtype
+from sibling.models.steps import Fused, norm_heads
 
 PAGE = 32
 
@@ -78,7 +79,8 @@ class PagedDecoding:
     def step(self, tokens: Tensor) -> Tensor:
         """Compute one new token a row [B]; logits [B, V] of the next."""
         decoder, shape, n = self.decoder, self.decoder.shape, len(tokens)
-        x, add = decoder.embed(tokens), None
+        x = decoder.embed(tokens)
+        add: Tensor | None = None
         rotation = self.rotation[0][self.positions], self.rotation[1][self.positions]
         normed = torch.empty(x.shape, dtype=self.dtype)
         attended = torch.empty(n, shape.heads * shape.size, dtype=self.dtype)
@@ -86,7 +88,7 @@ class PagedDecoding:
             first, second = layer.first_norm, layer.second_norm
             native.add_norm(x, add, first.weight, offset=shape.offset, eps=first.eps, out=normed, y=x)
             native.decode_attention(
-                norm_heads(qkv(normed), layer, shape),
+                norm_heads(qkv(normed), layer.head_norms, shape),
                 rotation,
                 self.keys[i],
                 self.values[i],
@@ -99,9 +101,9 @@ class PagedDecoding:
             )
             native.add_norm(x, out(attended), second.weight, offset=shape.offset, eps=second.eps, out=normed, y=x)
             add = down(native.gated(gate_up(normed), tanh_form=shape.tanh_form))
+        assert add is not None
         final = torch.empty_like(x)
-        add = None if add is None else add.float()
-        native.add_norm(x, add, decoder.norm.weight, offset=shape.offset, eps=decoder.norm.eps, out=final)
+        native.add_norm(x, add.float(), decoder.norm.weight, offset=shape.offset, eps=decoder.norm.eps, out=final)
         self.own = [t + 1 for t in self.own]
         self.drawn += 1
         self.positions += 1
