@@ -26,7 +26,7 @@ from sibling.config import Sampling
 from sibling.learner import logprobs
 from sibling.learner.logprobs import score
 from sibling.learner.packing import pack_rows
-from sibling.models import head, native
+from sibling.models import native
 from sibling.models.precision import compute
 
 BOUND = 1e-5
@@ -147,7 +147,6 @@ def test_the_chunk_size_of_the_head_changes_nothing(chunk, monkeypatch):
     wanted = backward(model, whole, weights)
     model.zero_grad()
     monkeypatch.setattr(logprobs, "HEAD_CHUNK", chunk)
-    monkeypatch.setattr(head, "CHUNK", chunk)
     cut = packed(model, batch)
     assert_same(cut, whole)
     assert relative_gap(backward(model, cut, weights), wanted) <= BOUND
