@@ -73,11 +73,11 @@ $(STAMP)-train: pyproject.toml constraints.txt | .venv/bin/pip
 	@touch $@
 
 $(STAMP)-test: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) $(SOURCE_TOO) -e '.[train,tasks,trackers,test]'
+	$(INSTALL) $(SOURCE_TOO) -e '.[train,tasks,trackers,verifiers,opinions,test]'
 	@touch $@ $(STAMP)-train
 
 $(STAMP)-parity: pyproject.toml constraints.txt | .venv/bin/pip
-	$(INSTALL) $(SOURCE_TOO) -e '.[train,tasks,trackers,test,parity]'
+	$(INSTALL) $(SOURCE_TOO) -e '.[train,tasks,trackers,verifiers,opinions,test,parity]'
 	@touch $@ $(STAMP)-test $(STAMP)-train
 
 $(STAMP)-dev: $(STAMP)-test

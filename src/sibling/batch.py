@@ -86,6 +86,8 @@ class Verdict:
     reason: str = ""  # one short phrase a person can act on
     seconds: float = 0.0
     steps: tuple[StepScore, ...] = ()  # in order of `end`, when the reward scores steps
+    code: str = ""  # the reason as one word, to count by: no_answer, hedged, unevaluated, timeout ...
+    span: tuple[int, int] | None = None  # characters of the completion's text that were taken for the answer
 
     def __post_init__(self) -> None:
         scored = self.status in (Status.right, Status.wrong)

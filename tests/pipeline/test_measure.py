@@ -16,6 +16,7 @@ from sibling.pipeline.measure import (
     step_stats,
     verdict_summary,
 )
+from sibling.rewards.verdicts import right, wrong
 from sibling.rollout.collect import Rollout
 from sibling.stats import QUANTITIES
 
@@ -133,11 +134,22 @@ def test_a_group_whose_siblings_were_all_truncated_is_live():
 
 def test_verdict_summary():
     assert verdict_summary(STEP, ["first", "second"]) == {
-        "first": {"n": 9, "right": 4, "wrong": 4, "abstain": 0, "error": 1, "mean": 0.5},
-        "second": {"n": 9, "right": 3, "wrong": 4, "abstain": 2, "error": 0, "mean": 3 / 7},
+        "first": {"n": 9, "right": 4, "wrong": 4, "abstain": 0, "error": 1, "mean": 0.5, "codes": {}},
+        "second": {"n": 9, "right": 3, "wrong": 4, "abstain": 2, "error": 0, "mean": 3 / 7, "codes": {}},
     }
     silent = verdict_summary([row(0, 0, "a", 1, Fate.reward_abstain, None)], ["only"])
     assert silent["only"]["mean"] is None
+
+
+def test_verdict_summary_counts_reason_codes():
+    verdicts = [
+        wrong("two answers", code="hedged"),
+        wrong("none", code="no_answer"),
+        wrong("two", code="hedged"),
+        right(),
+    ]
+    rows = [replace(STEP[0], sibling=i, verdicts=(v,)) for i, v in enumerate(verdicts)]
+    assert verdict_summary(rows, ["only"])["only"]["codes"] == {"hedged": 2, "no_answer": 1}
 
 
 def test_reward_seconds():

@@ -17,7 +17,8 @@ from sibling.record.samples import SCHEMA, counts, read_samples, sample_metadata
 
 COLUMNS = [
     *("step", "prompt", "round", "sibling", "task_id", "prompt_text", "prompt_ids", "reference", "text", "token_ids"),
-    *("sampler_logprobs", "finish", "length", "status", "score", "reason", "reward", "advantage", "fate", "trained"),
+    *("sampler_logprobs", "finish", "length", "status", "score", "reason", "code", "span"),
+    *("reward", "advantage", "fate", "trained"),
     *("advantages", "kl", "values", "step_ends", "step_scores"),
 ]
 
@@ -47,6 +48,8 @@ def test_every_column_comes_back(tmp_path: Path) -> None:
         assert (got["text"], got["finish"], got["length"]) == (completion.text, "eos", len(completion.token_ids))
         assert got["status"] == [v.status for v in row.verdicts]
         assert got["score"] == [v.score for v in row.verdicts] and got["reason"] == [v.reason for v in row.verdicts]
+        assert got["code"] == [v.code for v in row.verdicts]
+        assert got["span"] == [None if v.span is None else list(v.span) for v in row.verdicts]
         assert (got["reward"], got["advantage"]) == (row.reward, row.advantage)
         assert (got["fate"], got["trained"]) == (row.fate, row.fate is Fate.trained)
 

@@ -18,7 +18,7 @@ ANY = Task("id", ({"role": "user", "content": "?"},), None)
     ("text", "strict", "reason"),
     [
         ("<think>a</think><answer>b</answer>", True, None),
-        ("\n<think></think>\n<answer>b\n</answer> ", True, None),
+        ("\n<think>a</think>\n<answer>b\n</answer> ", True, None),
         ("So <think>a</think><answer>b</answer>", True, "text outside the tags"),
         ("<think>a</think> so <answer>b</answer>", True, "text outside the tags"),
         ("<think>a</think><answer>b</answer> so", True, "text outside the tags"),
@@ -36,6 +36,14 @@ def test_faults(text, strict, reason):
     assert fault(text, TAGS, strict=strict) == reason
     verdict = FormatTags(TAGS, strict=strict).judge(ANY, stating(text))
     assert (verdict.status, verdict.score) == ((Status.right, 1.0) if reason is None else (Status.wrong, 0.0))
+
+
+@pytest.mark.parametrize("text", ["<think></think><answer>b</answer>", "<think>a</think><answer> \n</answer>"])
+def test_tags_that_hold_nothing_are_paid_only_when_allowed(text):
+    refused = FormatTags(TAGS, strict=True).judge(ANY, stating(text))
+    assert (refused.status, refused.code) == (Status.wrong, "malformed")
+    assert "nothing stands between" in refused.reason
+    assert FormatTags(TAGS, strict=True, non_empty=False).judge(ANY, stating(text)).status is Status.right
 
 
 @settings(deadline=None, max_examples=60)

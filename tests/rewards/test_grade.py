@@ -22,7 +22,8 @@ from sibling.config import (
 )
 from sibling.errors import RequestError, RunError
 from sibling.rewards.answers import FinalNumber
-from sibling.rewards.grade import Each, Grader, stating, total_reward
+from sibling.rewards.binding import Each
+from sibling.rewards.grade import Grader, stating, total_reward
 from sibling.rewards.verdicts import abstain, error, right, wrong
 from sibling.tasks.generators import GeneratorSource
 from sibling.tasks.gym import GymSource

@@ -1,15 +1,11 @@
 """Patterns, searched in a process that can be killed."""
 
-import gc
-import os
-import subprocess
-
 import pytest
 
 from sibling.batch import Status
 from sibling.errors import RequestError, RewardError
 from sibling.rewards.grade import stating
-from sibling.rewards.regex import Matcher, Regex
+from sibling.rewards.regex import Regex, search
 from sibling.tasks.task import Task
 
 EVIL = "(a+)+b"  # exponential on a run of a
@@ -57,25 +53,12 @@ def test_three_in_a_row_stop_the_run():
         reward.grade([task(None)] * 3, [stating(HOSTILE)] * 3)
 
 
-def test_the_process_ends_with_the_reward():
-    matcher = Matcher()
-    process: subprocess.Popen[str] = matcher._process
-    assert matcher.ask({"pattern": "a", "text": "a", "full": True, "seconds": 9}, 9) == {"found": True, "answer": None}
-    del matcher
-    gc.collect()
-    assert process.returncode is not None
-
-
-def test_a_process_that_died_is_named():
-    reward = Regex("r", "a", full=False)
-    reward.grade([task(None)], [stating("a")])
-    assert reward._matcher is not None
-    os.kill(reward._matcher._process.pid, 9)
-    reward._matcher._process.wait()
-    with pytest.raises(RewardError, match="ended by itself"):
-        reward.grade([task(None)], [stating("a" * 10**6)])
-
-
 def test_a_pattern_that_does_not_compile_is_refused():
     with pytest.raises(RequestError, match=r"'\(': missing \)"):
         Regex("r", "(", full=False)
+
+
+def test_search_is_what_the_worker_calls():
+    request = {"pattern": "(?P<answer>b)", "text": "abc", "full": False}
+    assert search(request) == {"found": True, "answer": "b"}
+    assert search({**request, "full": True}) == {"found": False, "answer": None}

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sibling.canonical import digest
-from sibling.config.data import EmbeddedModel, ModelConfig, RewardConfig, TaskConfig
+from sibling.config.data import EmbeddedModel, ModelConfig, TaskConfig
 from sibling.config.legal import refusal
 from sibling.config.objectives import DapoObjective, ObjectiveConfig
+from sibling.config.rewards import RewardConfig
 from sibling.config.section import Section
 
 

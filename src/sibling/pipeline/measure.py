@@ -6,6 +6,7 @@ import contextlib
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -74,7 +75,10 @@ def step_stats(
 
 
 def verdict_summary(rows: Sequence[Row], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Per reward: n, right, wrong, abstain, error, and the mean score (null without one)."""
+    """Per reward: n, right, wrong, abstain, error, how often each reason code was given, and the mean score.
+
+    The mean is null where there is no score; verdicts without a code are not among `codes`.
+    """
     out: dict[str, dict[str, Any]] = {}
     for r, name in enumerate(names):
         verdicts = [row.verdicts[r] for row in rows]
@@ -83,6 +87,7 @@ def verdict_summary(rows: Sequence[Row], names: Sequence[str]) -> dict[str, dict
             "n": len(verdicts),
             **{s.value: sum(v.status is s for v in verdicts) for s in Status},
             "mean": float(np.mean(scores)) if scores else None,
+            "codes": dict(sorted(Counter(v.code for v in verdicts if v.code).items())),
         }
     return out
 

@@ -36,7 +36,7 @@ from sibling.record.samples import read_samples, sample_metadata
 
 _NEEDED = (
     *("step", "prompt", "round", "sibling", "task_id", "finish", "length", "status", "score"),
-    *("reward", "advantage", "fate", "trained"),
+    *("code", "span", "reward", "advantage", "fate", "trained"),
 )
 _TOKEN_COLUMNS = ("advantages", "kl", "values")
 _STEP_COLUMNS = ("step_ends", "step_scores")
@@ -140,7 +140,7 @@ def _form_faults(rows: Sequence[RowMap], rewards: int) -> Iterator[str]:
             yield _at(row, "a value is missing")
         elif row["fate"] not in FATES or row["finish"] not in list(Finish):
             yield _at(row, f"the fate {row['fate']!r} or the finish {row['finish']!r} is not known")
-        elif not len(row["status"]) == len(row["score"]) == rewards or any(
+        elif any(len(row[k]) != rewards for k in ("status", "score", "code", "span")) or any(
             s not in list(Status) for s in row["status"]
         ):
             yield _at(row, "the verdicts are not one of right, wrong, abstain, error for each reward")
@@ -233,6 +233,9 @@ def _summary_faults(event: Event, rows: Sequence[RowMap], names: Sequence[str]) 
         wanted: Mapping[str, int] = {s.value: statuses[s.value] for s in Status}
         if any(recorded[name][k] != n for k, n in wanted.items()):
             yield f"the verdicts of {shown(name)} are {dict(wanted)} in the rows, not as in rollout.batch"
+        codes = dict(Counter(r["code"][place] for r in rows if r["code"][place]))
+        if recorded[name].get("codes", codes) != codes:
+            yield f"the reason codes of {shown(name)} are not those of the rows"
         seen = recorded[name]["mean"]
         if (seen is None) != (mean is None) or (
             seen is not None and mean is not None and abs(seen - mean) > 1e-9 * max(1.0, abs(mean))

@@ -46,6 +46,8 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("status", pa.list_(pa.string()), nullable=False),  # R, in the order of the reward names
     pa.field("score", pa.list_(pa.float64()), nullable=False),  # R; null where the reward gave none
     pa.field("reason", pa.list_(pa.string()), nullable=False),  # R
+    pa.field("code", pa.list_(pa.string()), nullable=False),  # R; the reason as one word, empty where there is none
+    pa.field("span", pa.list_(pa.list_(pa.int32())), nullable=False),  # R; characters of `text` taken for the answer
     pa.field("reward", pa.float64()),  # weighted total; null: unscorable
     pa.field("advantage", pa.float64(), nullable=False),  # exactly 0 when not trained
     pa.field("fate", pa.string(), nullable=False),
@@ -168,6 +170,8 @@ def _columns(step: int, prompt: Prompt, row: Row) -> dict[str, Any]:
         "status": [v.status.value for v in row.verdicts],
         "score": [v.score for v in row.verdicts],
         "reason": [v.reason for v in row.verdicts],
+        "code": [v.code for v in row.verdicts],
+        "span": [None if v.span is None else list(v.span) for v in row.verdicts],
         "reward": row.reward,
         "advantage": float(row.advantage),
         "fate": row.fate.value,

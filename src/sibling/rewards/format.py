@@ -1,6 +1,7 @@
 """Format: each tag opens and closes exactly once, in order. Tags are found by plain search, in linear time.
 
-What stands inside the tags is not looked at, and may be empty.
+What stands inside the tags is looked at for one thing: `non_empty` wants more than white space there, or an empty
+thought and an empty answer would be paid for.
 """
 
 from __future__ import annotations
@@ -12,26 +13,26 @@ from sibling.tasks.task import Task
 
 
 class FormatTags:
-    """Right if `<a>..</a><b>..</b>` in this order, once each; `strict`: nothing but white space outside the tags."""
+    """Right if `<a>..</a><b>..</b>` in this order, once each; `strict`: nothing but white space outside them."""
 
     uses_reference = False
 
-    def __init__(self, tags: tuple[str, ...], *, strict: bool) -> None:
+    def __init__(self, tags: tuple[str, ...], *, strict: bool, non_empty: bool = True) -> None:
         bad = [t for t in tags if not t or any(c in "<>/" or c.isspace() for c in t)]
         if bad or len(set(tags)) != len(tags):
             raise RequestError(
                 "format_tags needs different tag names", seen=list(tags), wanted="names such as think and answer"
             )
-        self._tags, self._strict = tags, strict
+        self._tags, self._strict, self._non_empty = tags, strict, non_empty
 
     def judge(self, task: Task, completion: Completion) -> Verdict:
         """The verdict on one completion."""
         del task
-        reason = fault(completion.text, self._tags, strict=self._strict)
-        return right("well formed") if reason is None else wrong(reason)
+        reason = fault(completion.text, self._tags, strict=self._strict, non_empty=self._non_empty)
+        return right("well formed") if reason is None else wrong(reason, code="malformed")
 
 
-def fault(text: str, tags: tuple[str, ...], *, strict: bool) -> str | None:
+def fault(text: str, tags: tuple[str, ...], *, strict: bool, non_empty: bool = False) -> str | None:
     """What is wrong with the tags of `text`; None if nothing is."""
     end, outside = 0, []
     for tag in tags:
@@ -44,6 +45,8 @@ def fault(text: str, tags: tuple[str, ...], *, strict: bool) -> str | None:
             return f"{opening} is out of order"
         if stop < start:
             return f"{closing} comes before {opening}"
+        if non_empty and not text[start + len(opening) : stop].strip():
+            return f"nothing stands between {opening} and {closing}"
         outside.append(text[end:start])
         end = stop + len(closing)
     outside.append(text[end:])

@@ -6,86 +6,37 @@ enter the total as a 0. What becomes of such a completion is the recipe's policy
 
 from __future__ import annotations
 
-import dataclasses
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sibling import plugins
 from sibling.batch import Completion, Finish, Status, Verdict
-from sibling.canonical import file_digest
-from sibling.config import (
-    CallableReward,
-    ExactMatchReward,
-    FinalNumberReward,
-    FormatTagsReward,
-    GymReward,
-    LearnedReward,
-    OverlongReward,
-    RegexReward,
-    RewardConfig,
-    StepMatchReward,
-)
+from sibling.config import RewardConfig
 from sibling.errors import RunError
-from sibling.rewards.answers import ExactMatch, FinalNumber
-from sibling.rewards.callables import TaskReward, TrlReward
-from sibling.rewards.format import FormatTags
-from sibling.rewards.gym import Gym
+from sibling.rewards.binding import Scorers, Surroundings, bind, sound
+from sibling.rewards.callables import TrlReward
 from sibling.rewards.learned import Learned, Probabilities
-from sibling.rewards.length import Overlong
 from sibling.rewards.regex import Regex
-from sibling.rewards.steps import StepMatch
-from sibling.rewards.verdicts import Judge, Reward, raised
-from sibling.tasks.gym import package_version
+from sibling.rewards.verdicts import Reward
 from sibling.tasks.task import Task
-
-
-class Each:
-    """A `Judge` of single completions as a `Reward` of many."""
-
-    def __init__(self, judge: Judge) -> None:
-        self.judge, self.uses_reference = judge, judge.uses_reference
-
-    def grade(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Verdict]:
-        """One verdict a completion."""
-        return [self._one(task, completion) for task, completion in zip(tasks, completions, strict=True)]
-
-    def _one(self, task: Task, completion: Completion) -> Verdict:
-        start = time.perf_counter()
-        try:
-            verdict = self.judge.judge(task, completion)
-        except Exception as failure:  # a fault of ours on odd text is an error of this sample, never a score
-            verdict = raised(failure)
-        return dataclasses.replace(verdict, seconds=time.perf_counter() - start)
-
-
-@dataclass(frozen=True)
-class Bound:
-    """One reward of the recipe, ready to be called."""
-
-    name: str
-    weight: float
-    config: RewardConfig
-    reward: Reward
-    code: str  # digest of the source file that decides
-    facts: dict[str, Any]  # what the options leave open: a default taken from elsewhere, a package's version
 
 
 class Grader:
     """All rewards of a recipe. `base` is the recipe's folder; `max_tokens` the default of `overlong.max_length`.
 
-    Raises `RequestError` for a reward that cannot be loaded or called: a module that does not import, a missing
-    name, the wrong arity, a pattern that does not compile, impossible lengths.
+    `scorers` loads what is behind a reward model. Raises `RequestError` for a reward that cannot be loaded or called:
+    a module that does not import, a missing name, the wrong arity, a pattern that does not compile, impossible
+    lengths, a package or a sandbox that is not there.
     """
 
-    def __init__(self, rewards: tuple[RewardConfig, ...], *, base: Path, max_tokens: int) -> None:
-        self._bound = tuple(_bind(config, base, max_tokens) for config in rewards)
+    def __init__(
+        self, rewards: tuple[RewardConfig, ...], *, base: Path, max_tokens: int, scorers: Scorers | None = None
+    ) -> None:
+        around = Surroundings(base, max_tokens, scorers)
+        self._bound = tuple(bind(config, around) for config in rewards)
         self.names = tuple(b.name for b in self._bound)
         self.weights = tuple(b.weight for b in self._bound)
 
@@ -105,12 +56,12 @@ class Grader:
     def grade_early(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> dict[int, list[Verdict]]:
         """Place of a reward -> its N verdicts, for the rewards that may see some completions before the others.
 
-        Not among them: those with TRL's signature, which are given a whole step at once, and the learned reward.
+        Not among them: those with TRL's signature, which are given a whole step at once, and those that need torch.
         """
         return {
             place: b.reward.grade(tasks, completions)
             for place, b in enumerate(self._bound)
-            if not isinstance(b.reward, TrlReward | Learned)
+            if not isinstance(b.reward, TrlReward | Learned) and b.config.type != "reward_model"
         }
 
     def grade(
@@ -154,6 +105,16 @@ class Grader:
     def _learned(self) -> list[tuple[int, Learned]]:
         return [(place, b.reward) for place, b in enumerate(self._bound) if isinstance(b.reward, Learned)]
 
+    def problems(self, tasks: Sequence[Task]) -> list[tuple[str, Task, str]]:
+        """(reward, task, why in words) of each task that a reward says it cannot grade, whatever the completion."""
+        found = ((b.name, task, sound(b.reward, task)) for task in tasks for b in self._bound)
+        return [(name, task, why) for name, task, why in found if why is not None]
+
+    def statistics(self) -> dict[str, dict[str, Any]]:
+        """What rewards count by themselves (calls, cost, disagreements), by the name of the reward."""
+        tellers = {b.name: getattr(b.reward, "statistics", None) for b in self._bound}
+        return {name: tell() for name, tell in tellers.items() if tell is not None}
+
     def check_references(self, tasks: Sequence[Task]) -> dict[str, dict[str, int]]:
         """How each reward that judges by the reference takes completions that state the reference and nothing else.
 
@@ -186,44 +147,3 @@ def _check(reward: Reward, tasks: Sequence[Task]) -> dict[str, int]:
 def stating(text: str) -> Completion:
     """A completion that says `text`, with one stand-in token."""
     return Completion(np.zeros(1, np.int64), np.zeros(1, np.float32), Finish.eos, text)
-
-
-def _bind(config: RewardConfig, base: Path, max_tokens: int) -> Bound:
-    name = config.name or config.type
-    facts: dict[str, Any] = {}
-    if isinstance(config, CallableReward):
-        plugin = plugins.load(config.target, base=base)
-        kind = TrlReward if config.signature == "trl" else TaskReward
-        return Bound(name, config.weight, config, kind(name, plugin.call, config.timeout), plugin.code, facts)
-    reward: Reward
-    match config:
-        case FinalNumberReward():
-            decides: Any = FinalNumber(config.tolerance)
-            reward = Each(decides)
-        case ExactMatchReward():
-            decides = ExactMatch(ignore_case=config.ignore_case, strip=config.strip)
-            reward = Each(decides)
-        case FormatTagsReward():
-            decides = FormatTags(config.tags, strict=config.strict)
-            reward = Each(decides)
-        case OverlongReward():
-            facts = {"max_length": config.max_length or max_tokens}
-            decides = Overlong(facts["max_length"], config.cache)
-            reward = Each(decides)
-        case StepMatchReward():
-            decides = StepMatch(config.separator)
-            reward = Each(decides)
-        case LearnedReward():
-            reward = decides = Learned(config.labels)
-        case RegexReward():
-            reward = decides = Regex(name, config.pattern, full=config.full)
-        case GymReward():
-            facts = {"package": f"reasoning-gym {package_version()}"}
-            reward = decides = Gym(name)
-    return Bound(name, config.weight, config, reward, _source_digest(decides), facts)
-
-
-def _source_digest(value: object) -> str:
-    path = sys.modules[type(value).__module__].__file__
-    assert path is not None
-    return file_digest(Path(path))

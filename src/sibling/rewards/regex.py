@@ -2,36 +2,27 @@
 
 The pattern is the recipe author's, the text is not: a pattern that is fine on friendly text can take years on
 hostile text, and Python's matcher cannot be interrupted nor does it let another thread run. So the search runs in
-a small child process with a time limit, and is killed when it is late: that completion gets `error`, and after
-three in a row the run stops.
-Not covered: memory of the child process.
+a process that is killed when it is late (`sandbox.workers`): that completion gets `error`, and after three in a row the
+run stops.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import queue
 import re
-import subprocess
-import sys
-import threading
 import time
-import weakref
 from collections.abc import Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sibling.batch import Completion, Verdict
-from sibling.errors import RequestError, RewardError
+from sibling.errors import RequestError
 from sibling.rewards.answers import normal
 from sibling.rewards.bounded import HangCounter
 from sibling.rewards.verdicts import abstain, error, right, wrong
+from sibling.sandbox.workers import Workers
 from sibling.tasks.task import Task
 
 SEARCH_SECONDS = 2.0
-_START_SECONDS = 60.0
-_CHILD = Path(__file__).with_name("regex_child.py")
 
 
 class Regex:
@@ -49,7 +40,7 @@ class Regex:
             ) from failure
         self.uses_reference = "answer" in compiled.groupindex
         self._pattern, self._full, self._seconds = pattern, full, seconds
-        self._matcher: Matcher | None = None
+        self._workers = Workers(__name__, search.__name__)
         self._hangs = HangCounter(name, "Write the pattern without nested repetition such as (a+)+")
 
     def grade(self, tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Verdict]:
@@ -71,7 +62,7 @@ class Regex:
             return abstain("the task has no reference")
         found = self._search(text)
         if found is None:
-            return error(f"the search took longer than {self._seconds:g} s")
+            return error(f"the search took longer than {self._seconds:g} s", code="timeout")
         if not found["found"]:
             return wrong("the pattern is not found")
         if not self.uses_reference:
@@ -82,71 +73,20 @@ class Regex:
         return right("the same text") if normal(answer) == normal(task.reference or "") else wrong("another text")
 
     def _search(self, text: str) -> dict[str, Any] | None:
-        """What the child process found; None if it was late."""
-        if self._matcher is None:
-            self._matcher = Matcher()
-        found = self._matcher.ask(
-            {"pattern": self._pattern, "full": self._full, "text": text, "seconds": self._seconds}, self._seconds
-        )
-        if found is None:
-            self._matcher = None
+        """What was found; None if the search was late or came to nothing."""
+        request = {"pattern": self._pattern, "full": self._full, "text": text}
+        answer = self._workers.call(request, self._seconds)
+        if answer.failure == "timeout":
             self._hangs.late(self._seconds)
         else:
             self._hangs.in_time()
+        found: dict[str, Any] | None = answer.value
         return found
 
 
-class Matcher:
-    """The child process. It ends when its input closes, when it is late, and when this object goes."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(_CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="ascii",  # JSON with every other character escaped
-        )
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
-        self._stdin = stdin
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        reader = threading.Thread(target=_pass_on, args=(stdout, self._lines), daemon=True)
-        reader.start()
-        self._end = weakref.finalize(self, _end, self._process, reader)
-        if self._reply(_START_SECONDS) is None:
-            raise RewardError("The process for regular expressions did not start", seen=f"{sys.executable} {_CHILD}")
-
-    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-        """The answer; None if it did not come within `seconds` (the process is gone then)."""
-        try:
-            self._stdin.write(json.dumps(request) + "\n")
-            self._stdin.flush()
-        except OSError as failure:
-            raise RewardError("The process for regular expressions ended by itself", seen=repr(failure)) from failure
-        reply: dict[str, Any] | None = self._reply(seconds)
-        if reply is None:
-            self._end()
-        return reply
-
-    def _reply(self, seconds: float) -> Any:
-        try:
-            line = self._lines.get(timeout=seconds)
-        except queue.Empty:
-            return None
-        return json.loads(line) if line else None
-
-
-def _pass_on(lines: IO[str], to: queue.SimpleQueue[str]) -> None:
-    for line in lines:
-        to.put(line)
-    to.put("")
-
-
-def _end(process: subprocess.Popen[str], reader: threading.Thread) -> None:
-    process.kill()
-    process.wait()
-    reader.join()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+def search(request: dict[str, Any]) -> dict[str, Any]:
+    """Whether the pattern is found, and what its group `answer` caught. Called in the worker process."""
+    find = re.fullmatch if request["full"] else re.search
+    match = find(request["pattern"], request["text"])
+    groups = {} if match is None else match.groupdict()
+    return {"found": match is not None, "answer": groups.get("answer")}

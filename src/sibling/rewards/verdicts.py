@@ -42,24 +42,28 @@ class Reward(Protocol):
         ...
 
 
-def right(reason: str = "", score: float = 1.0) -> Verdict:
-    """The completion is what was asked for."""
-    return Verdict(Status.right, score, reason)
+Span = tuple[int, int]
+"""Characters of the completion's text, from and up to."""
 
 
-def wrong(reason: str, score: float = 0.0) -> Verdict:
+def right(reason: str = "", score: float = 1.0, *, code: str = "", span: Span | None = None) -> Verdict:
+    """The completion is what was asked for. `code`: the reason as one word; `span`: what was taken for the answer."""
+    return Verdict(Status.right, score, reason[:_REASON_LENGTH], code=code, span=span)
+
+
+def wrong(reason: str, score: float = 0.0, *, code: str = "", span: Span | None = None) -> Verdict:
     """It is not."""
-    return Verdict(Status.wrong, score, reason)
+    return Verdict(Status.wrong, score, reason[:_REASON_LENGTH], code=code, span=span)
 
 
-def abstain(reason: str) -> Verdict:
+def abstain(reason: str, *, code: str = "", span: Span | None = None) -> Verdict:
     """The reward declines: there is nothing to judge by. No score."""
-    return Verdict(Status.abstain, None, reason)
+    return Verdict(Status.abstain, None, reason[:_REASON_LENGTH], code=code, span=span)
 
 
-def error(reason: str) -> Verdict:
+def error(reason: str, *, code: str = "", span: Span | None = None) -> Verdict:
     """The reward failed. No score."""
-    return Verdict(Status.error, None, reason[:_REASON_LENGTH])
+    return Verdict(Status.error, None, reason[:_REASON_LENGTH], code=code, span=span)
 
 
 def raised(exception: BaseException) -> Verdict:
