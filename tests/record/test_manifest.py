@@ -34,7 +34,7 @@ def package(tmp_path: Path) -> Path:
 def test_the_digest_covers_every_source_file_of_the_package() -> None:
     manifest = code_manifest()
     root = Path(sibling.__file__).parent
-    files = {str(p.relative_to(root)): file_digest(p) for kind in ("*.py", "*.c") for p in root.rglob(kind)}
+    files = {str(p.relative_to(root)): file_digest(p) for kind in ("*.py", "*.c", "*.h") for p in root.rglob(kind)}
     assert "models/kernels.c" in files
     assert manifest["code_digest"] == digest(files)
     assert is_digest(manifest["code_digest"]) is None

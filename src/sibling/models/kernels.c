@@ -4,47 +4,7 @@
    Numbers are kept in float32; `half` says that an array called T holds bfloat16 instead. Arithmetic is always
    float32 and does not depend on the number of threads: every row is computed by one thread, in one order. */
 
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
-enum { PAGE = 32, KEYS = 64, BLOCK = 128, ROWS = 64, QUERIES = 4, LIKELY = 512, SMALL = 1 << 15 };
-
-/* -- bfloat16 and rows -------------------------------------------------------------------------------------- */
-
-static inline float from_half(uint16_t h) {
-    union { uint32_t u; float f; } bits = {(uint32_t)h << 16};
-    return bits.f;
-}
-
-static inline uint16_t to_half(float value) { /* to nearest, ties to even; NaN stays NaN */
-    union { float f; uint32_t u; } bits = {value};
-    uint32_t rounded = (bits.u + 0x7fff + ((bits.u >> 16) & 1)) >> 16;
-    return (uint16_t)((bits.u & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
-}
-
-static inline void read_row(float *to, const void *from, long at, long n, int half) {
-    if (half) {
-        const uint16_t *source = (const uint16_t *)from + at;
-        for (long i = 0; i < n; i++) to[i] = from_half(source[i]);
-    } else
-        memcpy(to, (const float *)from + at, n * sizeof(float));
-}
-
-static inline void write_row(void *to, const float *from, long at, long n, int half) {
-    if (half) {
-        uint16_t *target = (uint16_t *)to + at;
-        for (long i = 0; i < n; i++) target[i] = to_half(from[i]);
-    } else
-        memcpy((float *)to + at, from, n * sizeof(float));
-}
-
-static inline void round_row(float *row, long n, int half) {
-    if (half)
-        for (long i = 0; i < n; i++) row[i] = from_half(to_half(row[i]));
-}
+#include "kernels.h"
 
 /* A square of 32 x 32 bfloat16 transposed in registers: five rounds of exchanges between rows `step` apart. */
 enum { SIDE = 32 };
@@ -118,22 +78,6 @@ void transpose_to_float(const uint16_t *x, float *to, long n, long w, int add) {
                     for (long r = 0; r < rows; r++) row[r] = add ? row[r] + from_half(from[r]) : from_half(from[r]);
                 }
             }
-}
-
-/* exp with a relative error below 2e-7; 0 below -87, infinite above 88, NaN for NaN. */
-static inline float expo(float x) {
-    float held = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    float n = (held * 1.44269504f + 12582912.0f) - 12582912.0f; /* to the nearest integer */
-    float r = held - n * 0.693359375f + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    union { int32_t i; float f; } power = {((int32_t)n + 127) << 23};
-    return x < -87.0f ? 0.0f : x > 88.0f ? INFINITY : p * power.f;
 }
 
 static inline float largest(const float *row, long n) {
@@ -236,10 +180,6 @@ void rope(void *x, const float *cosine, const float *sine, long n, long stride, 
 
 /* -- gated linear unit -------------------------------------------------------------------------------------- */
 
-static inline float sigmoid(float g) { return 1.0f / (1.0f + expo(-g)); }
-
-static inline float inner(float g) { return 1.5957691216f * (g + 0.044715f * g * g * g); } /* GELU: g sigmoid(inner) */
-
 /* out [n, w] = act(gate) up, of both [n, 2 w] = (gate, up). With dout: dboth too, and out again. All T.
    act is SiLU, g sigmoid(g), or with `gelu` its tanh form, g sigmoid(sqrt(8 / pi) (g + 0.044715 g^3)). */
 void gated(const void *both, const void *dout, void *out, void *dboth, long n, long w, int gelu, int half) {
@@ -328,96 +268,101 @@ static void meet(const float *q, const float *keys, const float *values, const l
    size]. Row b reads `table` [B, width]: the pages of its prompt of `prompt[b]` tokens, then its own, which hold
    `own[b]` tokens and receive the new one. Rows from span[2 u] to span[2 u + 1] share a prompt: its pages are read
    once for all of them. `window`: most positions seen back, 0 for all. */
-void decode_attention(const void *qkv, const float *cosine, const float *sine, void *keys, void *values,
-                      const int32_t *table, long width, const int32_t *prompt, const int32_t *own,
-                      const int32_t *span, long spans, long heads, long kv_heads, long size, float scale, long window,
-                      void *out, int half) {
+void attend(const void *qkv, const float *cosine, const float *sine, void *keys, void *values, const int32_t *table,
+            long width, const int32_t *prompt, const int32_t *own, const int32_t *span, long spans, long heads,
+            long kv_heads, long size, float scale, long window, void *out, int half) {
     long ratio = heads / kv_heads, stride = (heads + 2 * kv_heads) * size, page = kv_heads * size * PAGE, most_rows = 0;
     for (long u = 0; u < spans; u++)
         if (span[2 * u + 1] - span[2 * u] > most_rows) most_rows = span[2 * u + 1] - span[2 * u];
     long each = (ratio + QUERIES - 1) / QUERIES * QUERIES, room = most_rows * ratio + QUERIES;
-#pragma omp parallel
-    {
-        float *q = malloc((2 * room + 2 * PAGE + 2 + 2 * each) * size * sizeof(float)), *o = q + room * size,
-              *k = o + room * size, *v = k + PAGE * size, *fresh = v + PAGE * size, *block = fresh + 2 * size,
-              *answer = block + each * size;
-        float *most = malloc(2 * (room + each) * sizeof(float)), *sum = most + room + each;
+    float *q = malloc((2 * room + 2 * PAGE + 2 + 2 * each) * size * sizeof(float)), *o = q + room * size,
+          *k = o + room * size, *v = k + PAGE * size, *fresh = v + PAGE * size, *block = fresh + 2 * size,
+          *answer = block + each * size;
+    float *most = malloc(2 * (room + each) * sizeof(float)), *sum = most + room + each;
 #pragma omp for collapse(2) schedule(dynamic)
-        for (long u = 0; u < spans; u++)
-            for (long h = 0; h < kv_heads; h++) {
-                long first = span[2 * u], rows = span[2 * u + 1] - first, queries = rows * ratio, low[QUERIES], high[QUERIES];
-                memset(q, 0, 2 * room * size * sizeof(float));
-                for (long i = 0; i < room; i++) most[i] = -INFINITY, sum[i] = 0;
-                for (long r = 0; r < rows; r++) { /* rotate the queries and the new key, and store key and value */
-                    long b = first + r, from = b * stride;
-                    for (long i = 0; i < ratio; i++) {
-                        float *query = q + (r * ratio + i) * size;
-                        read_row(query, qkv, from + (h * ratio + i) * size, size, half);
-                        rotate(query, cosine + b * size, sine + b * size, size, 1.0f);
-                        round_row(query, size, half);
-                    }
-                    long column = own[b] % PAGE, tiles = (prompt[b] + PAGE - 1) / PAGE;
-                    long at = table[b * width + tiles + own[b] / PAGE] * page + h * size * PAGE;
-                    read_row(fresh, qkv, from + (heads + h) * size, size, half);
-                    read_row(fresh + size, qkv, from + (heads + kv_heads + h) * size, size, half);
-                    rotate(fresh, cosine + b * size, sine + b * size, size, 1.0f);
-                    for (long j = 0; j < size; j++) write_row(keys, fresh + j, at + j * PAGE + column, 1, half);
-                    write_row(values, fresh + size, at + column * size, size, half);
+    for (long u = 0; u < spans; u++)
+        for (long h = 0; h < kv_heads; h++) {
+            long first = span[2 * u], rows = span[2 * u + 1] - first, queries = rows * ratio, low[QUERIES], high[QUERIES];
+            memset(q, 0, 2 * room * size * sizeof(float));
+            for (long i = 0; i < room; i++) most[i] = -INFINITY, sum[i] = 0;
+            for (long r = 0; r < rows; r++) { /* rotate the queries and the new key, and store key and value */
+                long b = first + r, from = b * stride;
+                for (long i = 0; i < ratio; i++) {
+                    float *query = q + (r * ratio + i) * size;
+                    read_row(query, qkv, from + (h * ratio + i) * size, size, half);
+                    rotate(query, cosine + b * size, sine + b * size, size, 1.0f);
+                    round_row(query, size, half);
                 }
-                long shared = prompt[first];
-                for (long start = 0; start < shared; start += PAGE) { /* the prompt, for all siblings */
-                    long at = table[first * width + start / PAGE] * page + h * size * PAGE, seen = 0;
-                    long count = shared - start < PAGE ? shared - start : PAGE;
-                    for (long r = 0; r < rows; r++)
-                        seen |= !window || shared + own[first + r] - window < start + count - 1;
-                    if (!seen) continue;
-                    read_row(k, keys, at, size * PAGE, half);
-                    read_row(v, values, at, size * count, half);
-                    for (long i = 0; i < queries; i += QUERIES) {
-                        for (long j = 0; j < QUERIES; j++) {
-                            long b = first + (i + j < queries ? i + j : queries - 1) / ratio;
-                            low[j] = window ? shared + own[b] - window + 1 - start : 0;
-                            high[j] = count;
-                        }
-                        meet(q + i * size, k, v, low, high, scale, size, most + i, sum + i, o + i * size);
+                long column = own[b] % PAGE, tiles = (prompt[b] + PAGE - 1) / PAGE;
+                long at = table[b * width + tiles + own[b] / PAGE] * page + h * size * PAGE;
+                read_row(fresh, qkv, from + (heads + h) * size, size, half);
+                read_row(fresh + size, qkv, from + (heads + kv_heads + h) * size, size, half);
+                rotate(fresh, cosine + b * size, sine + b * size, size, 1.0f);
+                for (long j = 0; j < size; j++) write_row(keys, fresh + j, at + j * PAGE + column, 1, half);
+                write_row(values, fresh + size, at + column * size, size, half);
+            }
+            long shared = prompt[first];
+            for (long start = 0; start < shared; start += PAGE) { /* the prompt, for all siblings */
+                long at = table[first * width + start / PAGE] * page + h * size * PAGE, seen = 0;
+                long count = shared - start < PAGE ? shared - start : PAGE;
+                for (long r = 0; r < rows; r++)
+                    seen |= !window || shared + own[first + r] - window < start + count - 1;
+                if (!seen) continue;
+                read_row(k, keys, at, size * PAGE, half);
+                read_row(v, values, at, size * count, half);
+                for (long i = 0; i < queries; i += QUERIES) {
+                    for (long j = 0; j < QUERIES; j++) {
+                        long b = first + (i + j < queries ? i + j : queries - 1) / ratio;
+                        low[j] = window ? shared + own[b] - window + 1 - start : 0;
+                        high[j] = count;
                     }
-                }
-                for (long r = 0; r < rows; r++) { /* each row's own tokens, the new one included */
-                    long b = first + r, tiles = (shared + PAGE - 1) / PAGE, end = own[b] + 1, start = r * ratio;
-                    memset(block, 0, 2 * each * size * sizeof(float)); /* its queries, in whole blocks of four */
-                    memcpy(block, q + start * size, ratio * size * sizeof(float));
-                    memcpy(answer, o + start * size, ratio * size * sizeof(float));
-                    float *top = most + room, *total = sum + room;
-                    memcpy(top, most + start, ratio * sizeof(float));
-                    memcpy(total, sum + start, ratio * sizeof(float));
-                    for (long i = ratio; i < each; i++) top[i] = -INFINITY, total[i] = 0;
-                    if (r + 1 < rows) { /* the next row's pages are on their way while this one's are at work */
-                        long ahead = table[(b + 1) * width + tiles] * page + h * size * PAGE, bytes = half ? 2 : 4;
-                        for (long j = 0; j < size * PAGE * bytes; j += 64) {
-                            __builtin_prefetch((const char *)keys + ahead * bytes + j);
-                            __builtin_prefetch((const char *)values + ahead * bytes + j);
-                        }
-                    }
-                    for (long from = 0; from < end; from += PAGE) {
-                        long bound = window ? own[b] - window + 1 - from : 0;
-                        long count = end - from < PAGE ? end - from : PAGE;
-                        if (bound >= count) continue;
-                        long at = table[b * width + tiles + from / PAGE] * page + h * size * PAGE;
-                        read_row(k, keys, at, size * PAGE, half);
-                        read_row(v, values, at, size * count, half);
-                        for (long j = 0; j < QUERIES; j++) low[j] = bound, high[j] = count;
-                        for (long i = 0; i < each; i += QUERIES)
-                            meet(block + i * size, k, v, low, high, scale, size, top + i, total + i, answer + i * size);
-                    }
-                    for (long i = 0; i < ratio; i++) {
-                        for (long j = 0; j < size; j++) answer[i * size + j] /= total[i];
-                        write_row(out, answer + i * size, (b * heads + h * ratio + i) * size, size, half);
-                    }
+                    meet(q + i * size, k, v, low, high, scale, size, most + i, sum + i, o + i * size);
                 }
             }
-        free(q);
-        free(most);
-    }
+            for (long r = 0; r < rows; r++) { /* each row's own tokens, the new one included */
+                long b = first + r, tiles = (shared + PAGE - 1) / PAGE, end = own[b] + 1, start = r * ratio;
+                memset(block, 0, 2 * each * size * sizeof(float)); /* its queries, in whole blocks of four */
+                memcpy(block, q + start * size, ratio * size * sizeof(float));
+                memcpy(answer, o + start * size, ratio * size * sizeof(float));
+                float *top = most + room, *total = sum + room;
+                memcpy(top, most + start, ratio * sizeof(float));
+                memcpy(total, sum + start, ratio * sizeof(float));
+                for (long i = ratio; i < each; i++) top[i] = -INFINITY, total[i] = 0;
+                if (r + 1 < rows) { /* the next row's pages are on their way while this one's are at work */
+                    long ahead = table[(b + 1) * width + tiles] * page + h * size * PAGE, bytes = half ? 2 : 4;
+                    for (long j = 0; j < size * PAGE * bytes; j += 64) {
+                        __builtin_prefetch((const char *)keys + ahead * bytes + j);
+                        __builtin_prefetch((const char *)values + ahead * bytes + j);
+                    }
+                }
+                for (long from = 0; from < end; from += PAGE) {
+                    long bound = window ? own[b] - window + 1 - from : 0;
+                    long count = end - from < PAGE ? end - from : PAGE;
+                    if (bound >= count) continue;
+                    long at = table[b * width + tiles + from / PAGE] * page + h * size * PAGE;
+                    read_row(k, keys, at, size * PAGE, half);
+                    read_row(v, values, at, size * count, half);
+                    for (long j = 0; j < QUERIES; j++) low[j] = bound, high[j] = count;
+                    for (long i = 0; i < each; i += QUERIES)
+                        meet(block + i * size, k, v, low, high, scale, size, top + i, total + i, answer + i * size);
+                }
+                for (long i = 0; i < ratio; i++) {
+                    for (long j = 0; j < size; j++) answer[i * size + j] /= total[i];
+                    write_row(out, answer + i * size, (b * heads + h * ratio + i) * size, size, half);
+                }
+            }
+        }
+    free(q);
+    free(most);
+}
+
+void decode_attention(const void *qkv, const float *cosine, const float *sine, void *keys, void *values,
+                      const int32_t *table, long width, const int32_t *prompt, const int32_t *own,
+                      const int32_t *span, long spans, long heads, long kv_heads, long size, float scale, long window,
+                      void *out, int half) {
+#pragma omp parallel
+    attend(qkv, cosine, sine, keys, values, table, width, prompt, own, span, spans, heads, kv_heads, size, scale,
+           window, out, half);
 }
 
 /* -- attention of whole groups, forward and backward --------------------------------------------------------- */

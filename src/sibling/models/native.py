@@ -1,4 +1,4 @@
-"""The kernels of kernels.c: compiled once with the machine's own C compiler, kept in the cache, called on tensors.
+"""The kernels of kernels.c and decode.c: compiled with the machine's own C compiler, cached, called on tensors.
 
 Without a compiler, or on a GPU, everything runs through the transformers modules instead, only slower; the
 environment variable SIBLING_KERNELS=torch asks for that. `state` says which it is and why.
@@ -25,7 +25,8 @@ from torch import Tensor
 
 from sibling.models.embedded import cache_dir
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.c", "decode.c"))
+HEADER = Path(__file__).with_name("kernels.h")
 
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _EXTRAS = (("-fopenmp", "-mprefer-vector-width=512"), ("-fopenmp",), ())  # the first set that the compiler takes
@@ -73,7 +74,8 @@ def state() -> State:
 
 def _digest(compiler: str) -> str:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=_SECONDS, check=False)
-    parts = (SOURCE.read_text(), version.stdout, repr((_FLAGS, _EXTRAS)), platform.machine(), _processor())
+    text = "".join(path.read_text() for path in (HEADER, *SOURCES))
+    parts = (text, version.stdout, repr((_FLAGS, _EXTRAS)), platform.machine(), _processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -93,7 +95,7 @@ def _compile(compiler: str, target: Path) -> None:
         made = Path(folder) / "kernels.so"
         message = ""
         for extra in _EXTRAS:
-            command = [compiler, *_FLAGS, *extra, str(SOURCE), "-o", str(made), "-lm"]
+            command = [compiler, *_FLAGS, *extra, *map(str, SOURCES), "-o", str(made), "-lm"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
             if done.returncode == 0:
                 made.replace(target)
@@ -122,6 +124,9 @@ _SIGNATURES = {  # p pointer, l long, f float, i int
     "gated": "ppppllii",
     "group_attention": "pppllllflppppi",
     "decode_attention": "ppppp" + "plppp" + "llllfl" + "pi",
+    "matrix_unit": "",
+    "lay_out": "pplll",
+    "decode_layers": "plppp" + "plppp" + "llllf" + "llffi" + "pl",
     "transpose": "ppll",
     "transpose_to_float": "pplli",
     "refine": "ppppfplll",
@@ -284,6 +289,62 @@ def decode_attention(
         heads.window or 0,
         out,
         _half(out),
+    )
+
+
+@functools.cache
+def matrix_unit() -> bool:
+    """Whether the processor has a matrix unit for bfloat16 that the kernels use (Intel AMX), and the system lets us."""
+    return available() and bool(_call("matrix_unit"))
+
+
+def lay_out(weight: Tensor, *, pair: int = 0) -> Tensor:
+    """weight [out, in] bfloat16 as the matrix unit reads it; `pair`: rows lie beside those so many behind."""
+    to = torch.empty_like(weight)
+    _call("lay_out", weight, to, *weight.shape, pair)
+    return to
+
+
+def decode_layers(
+    layers: Tensor,
+    x: Tensor,
+    rotation: tuple[Tensor, Tensor],
+    *,
+    table: Tensor,
+    prompt: Tensor,
+    own: Tensor,
+    spans: Tensor,
+    heads: Heads,
+    wide: int,
+    offset: float,
+    eps: float,
+    tanh_form: bool,
+    room: Tensor,
+) -> None:
+    """x [B, W] float32 of one new token a row through all layers, in place; see decode.c and `decode_attention`."""
+    _call(
+        "decode_layers",
+        layers,
+        len(layers),
+        x,
+        *rotation,
+        table,
+        table.shape[1],
+        prompt,
+        own,
+        spans,
+        len(spans),
+        heads.heads,
+        heads.kv_heads,
+        heads.size,
+        float(heads.scale),
+        x.shape[1],
+        wide,
+        float(offset),
+        float(eps),
+        int(tanh_form),
+        room,
+        len(x),
     )
 
 

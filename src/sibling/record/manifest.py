@@ -22,7 +22,7 @@ def code_manifest() -> dict[str, Any]:
     a tracked file of the package was changed or an untracked one was added.
     """
     package = Path(__file__).resolve().parent.parent
-    sources = sorted(p for kind in ("*.py", "*.c") for p in package.rglob(kind))
+    sources = sorted(p for kind in ("*.py", "*.c", "*.h") for p in package.rglob(kind))
     files = {p.relative_to(package).as_posix(): file_digest(p) for p in sources}
     return {"code_digest": digest(files), "code": {"version": _version(), "git": git_state(package)}}
 

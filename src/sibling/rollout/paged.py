@@ -20,6 +20,7 @@ from torch import Tensor
 from sibling.models import native
 from sibling.models.decoder import Decoder
 from sibling.models.head import logits_of, plain_head
+from sibling.models.laid_out import LaidOut, can_lay_out
 from sibling.models.packed import GroupLayout, head_logits, pack
 from sibling.models.precision import reduced_dtype
 from sibling.models.steps import Fused, norm_heads
@@ -48,7 +49,10 @@ class PagedDecoding:
         self.values = [torch.empty(*size, PAGE, shape.size, dtype=self.dtype) for _ in decoder.layers]
         self.free = list(range(pages))[::-1]
         self.rotation = decoder.rotation(torch.arange(positions))
-        self.products = [[_product(fused, self.dtype, rows) for fused in layer.products()] for layer in decoder.layers]
+        laid_out = self.dtype is torch.bfloat16 and can_lay_out(decoder)
+        self.laid_out = LaidOut(decoder, self.keys, self.values, rows) if laid_out else None
+        if self.laid_out is None:
+            self.products = [[_product(f, self.dtype, rows) for f in layer.products()] for layer in decoder.layers]
         # In float32, or with a head of another kind, transformers' own head gives the logits.
         self.head = plain_head(model) if self.dtype is torch.bfloat16 else None
         if self.head is not None:
@@ -78,12 +82,27 @@ class PagedDecoding:
 
     def step(self, tokens: Tensor) -> Tensor:
         """Compute one new token a row [B]; logits [B, V] of the next."""
-        decoder, shape, n = self.decoder, self.decoder.shape, len(tokens)
+        decoder, offset = self.decoder, self.decoder.shape.offset
         x = decoder.embed(tokens)
-        add: Tensor | None = None
         rotation = self.rotation[0][self.positions], self.rotation[1][self.positions]
+        if self.laid_out is None:
+            self._through(x, rotation)
+        else:
+            pages = {"table": self.table, "prompt": self.lengths, "own": self.drawn, "spans": self.spans}
+            self.laid_out.step(x, rotation, **pages)
+        final = torch.empty_like(x)
+        native.add_norm(x, None, decoder.norm.weight, offset=offset, eps=decoder.norm.eps, out=final)
+        self.own = [t + 1 for t in self.own]
+        self.drawn += 1
+        self.positions += 1
+        return self._logits(final)
+
+    def _through(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> None:
+        """x [B, W] through all layers in place, by torch's products and one kernel after another."""
+        decoder, shape = self.decoder, self.decoder.shape
+        add: Tensor | None = None
         normed = torch.empty(x.shape, dtype=self.dtype)
-        attended = torch.empty(n, shape.heads * shape.size, dtype=self.dtype)
+        attended = torch.empty(len(x), shape.heads * shape.size, dtype=self.dtype)
         for i, (layer, (qkv, out, gate_up, down)) in enumerate(zip(decoder.layers, self.products, strict=True)):
             first, second = layer.first_norm, layer.second_norm
             native.add_norm(x, add, first.weight, offset=shape.offset, eps=first.eps, out=normed, y=x)
@@ -102,12 +121,7 @@ class PagedDecoding:
             native.add_norm(x, out(attended), second.weight, offset=shape.offset, eps=second.eps, out=normed, y=x)
             add = down(native.gated(gate_up(normed), tanh_form=shape.tanh_form))
         assert add is not None
-        final = torch.empty_like(x)
-        native.add_norm(x, add.float(), decoder.norm.weight, offset=shape.offset, eps=decoder.norm.eps, out=final)
-        self.own = [t + 1 for t in self.own]
-        self.drawn += 1
-        self.positions += 1
-        return self._logits(final)
+        x += add
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows (ascending); the others give their pages back."""
