@@ -1,6 +1,7 @@
 """The grader: all rewards of a recipe at once, weighted, described, checked on their references."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from sibling.config import (
     StepMatchReward,
 )
 from sibling.errors import RequestError, RunError
+from sibling.rewards import binding
 from sibling.rewards.answers import FinalNumber
 from sibling.rewards.binding import Each
 from sibling.rewards.grade import Grader, stating, total_reward
+from sibling.rewards.regex import Regex
 from sibling.rewards.verdicts import abstain, error, right, wrong
 from sibling.tasks.generators import GeneratorSource
 from sibling.tasks.gym import GymSource
@@ -152,7 +155,7 @@ def test_scores_of_steps_come_through_the_grader(base):
     ((verdict,),) = steps.grade([task("1; 2")], [stating("1;3")])
     assert [(s.end, s.score) for s in verdict.steps] == [(2, 1.0), (3, 0.0)]
     assert verdict.seconds > 0
-    assert steps.describe()[0]["options"] == {"separator": ";"}
+    assert steps.describe()[0]["options"] == {"separator": ";", "false_accept": 0.0, "false_refuse": 0.0}
 
 
 def test_generated_tasks_and_families_accept_their_references(base):
@@ -177,7 +180,8 @@ def test_description_holds_options_and_the_digest_of_the_code(base):
         ("mine", "callable", 1.0),
         ("regex", "regex", 1.0),
     ]
-    assert facts[0]["options"] == {"max_length": 16, "cache": 4}  # the default is spelled out
+    rates = {"false_accept": 0.0, "false_refuse": 0.0}
+    assert facts[0]["options"] == {"max_length": 16, "cache": 4, **rates}  # the default is spelled out
     assert facts[1]["options"]["max_length"] == 9
     assert facts[0]["code_digest"] == facts[1]["code_digest"] != facts[3]["code_digest"]
     before = facts[2]["code_digest"]
@@ -207,3 +211,31 @@ def test_overlong_counts_tokens_against_max_tokens(base):
 def test_rewards_that_cannot_be_bound_are_refused_at_once(base, reward, reason):
     with pytest.raises(RequestError, match=reason):
         grader(base, reward)
+
+
+def test_known_error_rates_are_taken_out_of_the_score():
+    """(r - 0.1) / (1 - 0.1 - 0.3): 1 becomes 1.5, 0 becomes -1/6; the verdict itself and an error stay."""
+    rewards = (FinalNumberReward(false_accept=0.1, false_refuse=0.3), FinalNumberReward(name="plain"))
+    told = grader(Path(), *rewards).grade([task("4"), task("4"), task("x")], [stating("4"), stating("5"), stating("4")])
+    assert [row[0].score for row in told] == [pytest.approx(1.5), pytest.approx(-1 / 6), None]
+    assert [row[0].status for row in told] == [row[1].status for row in told]
+    assert [row[1].score for row in told] == [1.0, 0.0, None]
+
+
+def test_prompts_that_cannot_be_graded_are_told_before_a_run():
+    grading = grader(Path(), FinalNumberReward(), ExactMatchReward())
+    tasks = [task("4"), task("four"), task(None)]
+    assert grading.problems(tasks) == [("final_number", tasks[1], "the reference 'four' is not a number")]
+
+
+def test_an_empty_reference_pays_nobody():
+    (row,) = grader(Path(), ExactMatchReward()).grade([task(" ")], [stating("")])
+    assert (row[0].status, row[0].code) == (Status.abstain, "no_reference")
+
+
+def test_the_digest_of_a_verifier_covers_the_modules_it_names(tmp_path):
+    """A worker's module is named in the verifier alone, as text or by import: it decides as well."""
+    closure = binding._source_digest(Regex("r", "a", full=False))
+    assert closure != binding._source_digest(FinalNumber())
+    assert binding._files_of("sibling.sandbox.workers", Path(binding.__file__).parent.parent)
+    assert binding._NAMED.findall('Workers("sibling.rewards.json_child", "check")') == ["sibling.rewards.json_child"]

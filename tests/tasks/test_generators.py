@@ -1,17 +1,28 @@
 """Laws of the generated tasks: references are right, streams are pure and share no prompt."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sibling.config import ArithmeticTask, CountingTask, LargestNumberTask, ReverseLettersTask
+from sibling.config import (
+    ArithmeticTask,
+    CountingTask,
+    JsonRecordTask,
+    LargestNumberTask,
+    PythonFunctionTask,
+    ReverseLettersTask,
+)
 from sibling.errors import TaskError
 from sibling.tasks.generators import (
     GeneratorSource,
     arithmetic,
     counting,
+    json_record,
     largest_number,
+    python_function,
     reverse_letters,
     side,
 )
@@ -21,6 +32,8 @@ CONFIGS = [
     ArithmeticTask(operations=("+", "-", "*"), terms=3),
     ReverseLettersTask(),
     CountingTask(),
+    PythonFunctionTask(),
+    JsonRecordTask(keys=4),
     LargestNumberTask(count=3, digits=1, system="Be brief."),
 ]
 seeds = st.integers(0, 2**32)
@@ -141,3 +154,31 @@ def test_digest_and_description_follow_the_options():
     task = easy.train(0, 0, 0, 1)
     assert side(task) == "train"
     assert task.id in easy.location(task.id)
+
+
+@law
+@given(seeds, st.integers(1, 999), st.integers(1, 20))
+def test_a_python_function_passes_its_own_tests_and_a_neighbour_does_not(seed, largest, asserts):
+    question = python_function(rng(seed), largest, asserts)
+    tests = question.columns["asserts"]
+    assert len(tests) == asserts
+    formula = question.columns["formula"]
+    assert f"returns {formula}." in question.text
+    space = {}
+    exec(question.reference, space)  # noqa: S102 (our own formula)
+    for test in tests:
+        exec(test, space)  # noqa: S102
+    exec(f"def f(a, b):\n    return {formula} + 1", space)  # noqa: S102
+    with pytest.raises(AssertionError):
+        exec(tests[0], space)  # noqa: S102
+
+
+@law
+@given(seeds, st.integers(2, 4))
+def test_a_json_record_says_what_its_sentence_says(seed, keys):
+    question = json_record(rng(seed), keys)
+    record, schema = json.loads(question.reference), question.columns["schema"]
+    assert list(record) == ["name", "age", "city", "profession"][:keys] == schema["required"] == [*schema["properties"]]
+    sentence = question.text.splitlines()[1]
+    assert all(str(value) in sentence for value in record.values())
+    assert schema["additionalProperties"] is False

@@ -56,6 +56,22 @@ def test_prompts_with_an_empty_reference_are_in_no_stream():
     assert any(t.columns["metadata"]["decimal_value"] == 0 for t in tasks)  # in base 10 it writes a 0
 
 
+def test_an_entry_is_made_again_from_what_the_record_keeps():
+    task = GymSource(ReasoningGymTask(family="gcd")).train(0, 0, 0, 1)
+    entry = gym.remake(json.loads(json.dumps(task.columns)))
+    assert (entry["question"], entry["answer"]) == (task.messages[0]["content"], task.reference)
+    with pytest.raises(TaskError, match="no_such_family"):
+        gym.remake({"gym": {"family": "no_such_family", "options": {}, "seed": 1}})
+
+
+def test_a_mix_of_families_names_the_family_of_each_prompt():
+    parts = [{"name": "gcd"}, {"name": "chain_sum", "weight": 2, "config": {"min_terms": 2, "max_terms": 2}}]
+    source = GymSource(ReasoningGymTask(family="composite", options={"datasets": parts}))
+    tasks = [source.train(0, step, 0, 1) for step in range(12)]
+    assert {task.columns["metadata"]["source_dataset"] for task in tasks} == {"gcd", "chain_sum"}
+    assert all(gym.score(json.loads(json.dumps(task.columns)), task.reference) == 1.0 for task in tasks)
+
+
 def test_tiny_families_give_what_they_have():
     source = GymSource(
         ReasoningGymTask(

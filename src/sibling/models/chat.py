@@ -68,7 +68,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     answer = "The answer is here."
     turns = [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": answer}]
     try:
-        text = _apply(tokenizer, turns, None, generation_prompt=False)
+        text = render_turns(tokenizer, turns)
     except ModelError:
         return None  # a template made for single prompts: it ends no turn
     _, found, tail = text.rpartition(answer)
@@ -94,6 +94,11 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     if core is not None:
         return sha256(core.to_str().encode())
     return sha256(canonical_json(tokenizer.get_vocab()))
+
+
+def render_turns(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    """Messages that end with an answer, as the template writes a finished conversation."""
+    return _apply(tokenizer, messages, None, generation_prompt=False)
 
 
 def _apply(

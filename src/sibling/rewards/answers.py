@@ -66,19 +66,25 @@ class FinalNumber:
     def __init__(self, tolerance: float = 0.0) -> None:
         self._tolerance = Fraction(str(tolerance))  # 0.1 as written, not its nearest binary fraction
 
+    def problem_with(self, task: Task) -> str | None:
+        """Why this task cannot be graded; None if it can. One without a reference is abstained from, which is told."""
+        if task.reference is None or whole_number(task.reference) is not None:
+            return None
+        return f"the reference {task.reference[:40]!r} is not a number"
+
     def judge(self, task: Task, completion: Completion) -> Verdict:
         """The verdict on one completion."""
         if task.reference is None:
-            return abstain("the task has no reference")
+            return abstain("the task has no reference", code="no_reference")
         wanted = whole_number(task.reference)
         if wanted is None:
-            return error(f"the reference {task.reference[:40]!r} is not a number")
+            return error(f"the reference {task.reference[:40]!r} is not a number", code="bad_reference")
         seen = final_number(completion.text)
         if seen is None:
-            return wrong("no number")
+            return wrong("no number", code="no_answer")
         if abs(seen - wanted) <= self._tolerance:
             return right("the number is the reference")
-        return wrong("another number")
+        return wrong("another number", code="other_value")
 
 
 def normal(text: str, *, ignore_case: bool = False, strip: bool = True) -> str:
@@ -99,7 +105,9 @@ class ExactMatch:
     def judge(self, task: Task, completion: Completion) -> Verdict:
         """The verdict on one completion."""
         if task.reference is None:
-            return abstain("the task has no reference")
-        seen = normal(completion.text, ignore_case=self._ignore_case, strip=self._strip)
+            return abstain("the task has no reference", code="no_reference")
         wanted = normal(task.reference, ignore_case=self._ignore_case, strip=self._strip)
-        return right("the same text") if seen == wanted else wrong("another text")
+        if not wanted:  # or an empty completion would be paid for
+            return abstain("the reference is empty", code="no_reference")
+        seen = normal(completion.text, ignore_case=self._ignore_case, strip=self._strip)
+        return right("the same text") if seen == wanted else wrong("another text", code="other_value")

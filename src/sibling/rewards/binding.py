@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import sys
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,15 @@ from typing import Any
 from sibling import plugins
 from sibling.batch import Completion, Verdict
 from sibling.canonical import digest, file_digest
-from sibling.config import CallableReward, EnsembleReward, ModelReward, OverlongReward, RewardConfig, RuleConfig
+from sibling.config import (
+    CallableReward,
+    EnsembleReward,
+    JudgeReward,
+    ModelReward,
+    OverlongReward,
+    RewardConfig,
+    RuleConfig,
+)
 from sibling.errors import RequestError
 from sibling.rewards.answers import ExactMatch, FinalNumber
 from sibling.rewards.callables import TaskReward, TrlReward
@@ -107,6 +115,14 @@ def _ensemble(config: EnsembleReward, around: Surroundings) -> Any:
     return Ensemble(config, bind(config.rule, around).reward, _rule(config.appeal, around), judge)
 
 
+def _judge(config: JudgeReward, around: Surroundings) -> Any:
+    from sibling.rewards.judge import LanguageJudge
+
+    if config.cache is None:
+        return LanguageJudge(config)
+    return LanguageJudge(config.model_copy(update={"cache": str(around.base / Path(config.cache).expanduser())}))
+
+
 def _reward_model(config: ModelReward, around: Surroundings) -> Any:
     from sibling.rewards.reward_model import Scored
 
@@ -148,7 +164,7 @@ _BUILDERS: Mapping[str, Callable[[Any, Surroundings], Any]] = MappingProxyType(
         "sql": _named("sql", "Sql"),
         "solver": _named("solver", "Solver"),
         "lean": _named("lean", "Lean"),
-        "judge": _named("judge", "LanguageJudge"),
+        "judge": _judge,
         "reward_model": _reward_model,
         "ensemble": _ensemble,
     }
@@ -167,14 +183,29 @@ def _facts(config: RewardConfig, around: Surroundings, decides: object) -> dict[
 
 
 def _source_digest(value: object) -> str:
-    """Digest of the module that decides; of every module of its package, where it has a package of its own."""
-    module = sys.modules[type(value).__module__]
-    assert module.__file__ is not None
-    path = Path(module.__file__)
-    if path.parent.name == "rewards":
-        return file_digest(path)
-    return digest({p.relative_to(path.parent).as_posix(): file_digest(p) for p in _python_files(path.parent)})
+    """Digest of all the code that decides: the verifier's module or package, and what it names of this package's
+    rewards and sandbox, in imports or as the module of a worker process, and so on from there.
+    """
+    folder = Path(__file__).parent.parent
+    found: set[Path] = set()
+    waiting = _files_of(type(value).__module__, folder)
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            for name in _NAMED.findall(path.read_text(encoding="utf-8")):
+                waiting |= _files_of(name, folder)
+    return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(found)})
 
 
-def _python_files(folder: Path) -> Iterable[Path]:
-    return sorted(folder.rglob("*.py"))
+_NAMED = re.compile(r"sibling\.(?:rewards|sandbox)(?:\.\w+)+")
+
+
+def _files_of(name: str, folder: Path) -> set[Path]:
+    """The files of a module by its full name: of a package, or of a module in one, all that lie in the package."""
+    parts = name.split(".")[1:]
+    inside = folder.joinpath(*parts[:2])
+    if inside.is_dir() and parts[0] == "rewards":
+        return set(inside.rglob("*.py"))
+    path = folder.joinpath(*parts).with_suffix(".py")
+    return {path} if path.is_file() else set()

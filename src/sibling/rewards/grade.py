@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from sibling.batch import Completion, Finish, Status, Verdict
 from sibling.config import RewardConfig
 from sibling.errors import RunError
+from sibling.maths.noise import backward_rewards
 from sibling.rewards.binding import Scorers, Surroundings, bind, sound
 from sibling.rewards.callables import TrlReward
 from sibling.rewards.learned import Learned, Probabilities
@@ -84,6 +86,7 @@ class Grader:
             known[place] if place in known else b.reward.grade(tasks, completions)
             for place, b in enumerate(self._bound)
         ]
+        columns = [_corrected(b.config, column) for b, column in zip(self._bound, columns, strict=True)]
         for place, reward in self._learned():
             columns[place] = reward.grade_beside(tasks, completions, columns[self.names.index(reward.labels)])
         return list(zip(*columns, strict=True)) if tasks else []
@@ -130,6 +133,15 @@ def total_reward(verdicts: Sequence[Verdict], weights: Sequence[float]) -> float
     """Sum of weight x score over the verdicts that have a score; None when none has one."""
     scores = [w * v.score for v, w in zip(verdicts, weights, strict=True) if v.score is not None]
     return sum(scores) if scores else None
+
+
+def _corrected(config: RewardConfig, verdicts: list[Verdict]) -> list[Verdict]:
+    """The scores less the reward's known error rates (`maths.noise.backward_rewards`); errors and abstentions stay."""
+    if not config.false_accept and not config.false_refuse:
+        return verdicts
+    scores = np.array([np.nan if v.score is None else v.score for v in verdicts], dtype=np.float64)
+    fixed = backward_rewards(scores, config.false_accept, config.false_refuse)
+    return [v if v.score is None else replace(v, score=float(x)) for v, x in zip(verdicts, fixed, strict=True)]
 
 
 def _check(reward: Reward, tasks: Sequence[Task]) -> dict[str, int]:

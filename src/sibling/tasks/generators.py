@@ -1,4 +1,4 @@
-"""Generated tasks that need no download: largest number, arithmetic, letter reversal, counting.
+"""Generated tasks that need no download: numbers, arithmetic, letters, counting, Python functions, JSON records.
 
 Train and held-out prompts are told apart by content digest: a prompt belongs to the held-out stream exactly
 when the first 8 hexadecimal digits of its digest, read as a number, are divisible by 10. A draw on the wrong
@@ -9,6 +9,7 @@ Not covered: within one step the same prompt may be drawn twice (rare unless the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,19 +18,84 @@ from typing import Any
 import numpy as np
 
 from sibling.canonical import digest
-from sibling.config import ArithmeticTask, CountingTask, LargestNumberTask, ReverseLettersTask
+from sibling.config import (
+    ArithmeticTask,
+    CountingTask,
+    JsonRecordTask,
+    LargestNumberTask,
+    PythonFunctionTask,
+    ReverseLettersTask,
+)
 from sibling.errors import TaskError
 from sibling.seeds import stream
 from sibling.tasks.finite import short_id
 from sibling.tasks.task import Message, Split, Task, content_digest
 
-GeneratorConfig = LargestNumberTask | ArithmeticTask | ReverseLettersTask | CountingTask
+GeneratorConfig = (
+    LargestNumberTask | ArithmeticTask | ReverseLettersTask | CountingTask | PythonFunctionTask | JsonRecordTask
+)
 
 _VERSION = 1  # part of the source's digest; raise it when a prompt, a reference or a draw changes
 _HELD_OUT_ONE_IN = 10
 _FEWEST_PROMPTS = 100  # with fewer, a tenth held out is a handful of prompts
 _MOST_DRAWS = 2000  # the chance of 2000 draws on the wrong side is 0.9^2000, about 1e-92
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_OPERATIONS = ("+", "-", "*")
+_OLDEST = 99
+_NAMES = (
+    "Ada",
+    "Ali",
+    "Ana",
+    "Ben",
+    "Cleo",
+    "Dora",
+    "Eli",
+    "Emma",
+    "Finn",
+    "Gita",
+    "Hugo",
+    "Ines",
+    "Iris",
+    "Jan",
+    "Kofi",
+    "Lena",
+    "Leo",
+    "Mara",
+    "Mei",
+    "Nils",
+)
+_CITIES = (
+    "Accra",
+    "Bergen",
+    "Cairo",
+    "Delhi",
+    "Ghent",
+    "Hanoi",
+    "Kyoto",
+    "Lima",
+    "Lyon",
+    "Malmo",
+    "Osaka",
+    "Perth",
+    "Porto",
+    "Quito",
+    "Turin",
+    "York",
+)
+_PROFESSIONS = (
+    "baker",
+    "carpenter",
+    "chemist",
+    "dentist",
+    "driver",
+    "farmer",
+    "lawyer",
+    "nurse",
+    "painter",
+    "pilot",
+    "sailor",
+    "teacher",
+)
 _POOL = 4  # different letters in a counting string, so that counts above 1 are common
 
 
@@ -135,6 +201,10 @@ def _drawer(config: GeneratorConfig) -> Draw:
             return lambda rng: reverse_letters(rng, config.length)
         case CountingTask():
             return lambda rng: counting(rng, config.length)
+        case PythonFunctionTask():
+            return lambda rng: python_function(rng, config.largest, config.asserts)
+        case JsonRecordTask():
+            return lambda rng: json_record(rng, config.keys)
 
 
 def _prompts(config: GeneratorConfig) -> int:
@@ -153,6 +223,10 @@ def _prompts(config: GeneratorConfig) -> int:
             return sum(len(_LETTERS) ** n for n in range(2, config.length + 1))
         case CountingTask():
             return len(_LETTERS) ** 2
+        case PythonFunctionTask():
+            return 2 * len(_OPERATIONS) ** 2 * config.largest
+        case JsonRecordTask():
+            return len(_NAMES) * _OLDEST
 
 
 def largest_number(rng: np.random.Generator, count: int, digits: int) -> Question:
@@ -201,3 +275,31 @@ def counting(rng: np.random.Generator, length: int) -> Question:
     letter = pool[int(rng.integers(_POOL))]
     text = f'How many times does the letter "{letter}" occur in "{string}"? Answer with the number only.'
     return Question(text, str(string.count(letter)), {"string": string, "letter": letter})
+
+
+def python_function(rng: np.random.Generator, largest: int, asserts: int) -> Question:
+    """A formula of a, b and a constant 1 .. `largest`; the reference is the function, `asserts` its tests."""
+    first, second = ("a", "b") if rng.integers(2) else ("b", "a")
+    one, two = (_OPERATIONS[int(i)] for i in rng.integers(len(_OPERATIONS), size=2))
+    formula = f"{first} {one} {second} {two} {int(rng.integers(1, largest + 1))}"
+    text = f"Write a Python function f(a, b) that returns {formula}. Answer with the code only."
+    tests = []
+    for a, b in rng.integers(-20, 100, size=(asserts, 2)).tolist():
+        words = [str({"a": a, "b": b}.get(word, word)) for word in formula.split()]
+        value = _value([int(n) for n in words[::2]], words[1::2])
+        tests.append(f"assert f({a}, {b}) == {value}")
+    return Question(text, f"def f(a, b):\n    return {formula}", {"asserts": tests, "formula": formula})
+
+
+def json_record(rng: np.random.Generator, keys: int) -> Question:
+    """A sentence about a person; the reference is the object with the first `keys` of name, age, city, profession."""
+    name, city, job = (words[int(rng.integers(len(words)))] for words in (_NAMES, _CITIES, _PROFESSIONS))
+    age = int(rng.integers(1, _OLDEST + 1))
+    record = dict(list({"name": name, "age": age, "city": city, "profession": job}.items())[:keys])
+    facts = [f"{name} is {age} years old", f"lives in {city}", f"works as a {job}"][: keys - 1]
+    sentence = facts[0] if len(facts) == 1 else f"{', '.join(facts[:-1])} and {facts[-1]}"
+    listed = f"{', '.join(list(record)[:-1])} and {list(record)[-1]}"
+    text = f"Write the JSON object for this person, with the keys {listed}, and nothing else.\n{sentence}."
+    kinds = {key: {"type": "integer" if key == "age" else "string"} for key in record}
+    schema = {"type": "object", "properties": kinds, "required": list(record), "additionalProperties": False}
+    return Question(text, json.dumps(record), {"schema": schema})

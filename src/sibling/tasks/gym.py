@@ -118,12 +118,25 @@ def side(task: Task) -> Split | None:
     return "train" if int(prompt_digest(task).removeprefix("sha256:")[:8], 16) % 2 else "held_out"
 
 
-def score(columns: Mapping[str, Any], answer: str) -> float:
-    """What the family's own scorer says of `answer` to the prompt that has these columns."""
+def remake(columns: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entry behind a prompt that has these columns: question, answer, metadata as the family made it.
+
+    Raises `TaskError` if the family cannot make it.
+    """
     made_by = columns["gym"]
-    options = json.dumps(made_by["options"], sort_keys=True)
-    dataset = _dataset(made_by["family"], options, made_by["seed"])
-    return float(dataset.score_answer(answer, _quiet_entry(dataset)))
+    return _entry(made_by["family"], json.dumps(made_by["options"], sort_keys=True), made_by["seed"])
+
+
+def score(columns: Mapping[str, Any], answer: str) -> float:
+    """What the family's own scorer says of `answer` to the prompt that has these columns.
+
+    Some of them execute the answer: see `rewards.gym_answers.table`, and never call this on untrusted text outside of
+    a process that can be given up.
+    """
+    made_by = columns["gym"]
+    dataset = _dataset(made_by["family"], json.dumps(made_by["options"], sort_keys=True), made_by["seed"])
+    with contextlib.redirect_stdout(io.StringIO()):
+        return float(dataset.score_answer(answer, remake(columns)))
 
 
 def package_version() -> str:
@@ -138,8 +151,13 @@ def package_version() -> str:
 def _dataset(family: str, options: str, seed: int) -> Any:
     import reasoning_gym
 
+    chosen = json.loads(options)
+    if family == "composite":  # the one family whose options are objects
+        from reasoning_gym.composite import DatasetSpec
+
+        chosen["datasets"] = [DatasetSpec(**{"weight": 1, "config": {}, **part}) for part in chosen["datasets"]]
     with contextlib.redirect_stdout(io.StringIO()):  # some families print while they search
-        return reasoning_gym.create_dataset(family, **json.loads(options), seed=seed, size=1)
+        return reasoning_gym.create_dataset(family, **chosen, seed=seed, size=1)
 
 
 def _quiet_entry(dataset: Any) -> Mapping[str, Any]:

@@ -10,8 +10,10 @@ from sibling.config import (
     CountingTask,
     DatasetTask,
     JsonLinesTask,
+    JsonRecordTask,
     LargestNumberTask,
     ParquetTask,
+    PythonFunctionTask,
     ReasoningGymTask,
     ReverseLettersTask,
     TaskConfig,
@@ -30,7 +32,14 @@ def open_source(config: TaskConfig, *, base: Path) -> TaskSource:
     ids, prompts that are in both streams, and tasks too small to hold prompts out.
     """
     match config:
-        case LargestNumberTask() | ArithmeticTask() | ReverseLettersTask() | CountingTask():
+        case (
+            LargestNumberTask()
+            | ArithmeticTask()
+            | ReverseLettersTask()
+            | CountingTask()
+            | PythonFunctionTask()
+            | JsonRecordTask()
+        ):
             return GeneratorSource(config)
         case JsonLinesTask() | ParquetTask() | DatasetTask():
             return open_file_source(config, base=base)
