@@ -11,7 +11,7 @@ author = "The sibling authors"
 copyright = "The sibling authors. Apache-2.0"
 release = importlib.metadata.version("sibling")
 
-extensions = ["myst_parser", "config_reference", "mathml", "objective_table"]
+extensions = ["myst_parser", "config_reference", "mathml", "objective_table", "verifier_tables"]
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 4

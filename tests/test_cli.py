@@ -16,7 +16,10 @@ from sibling.config import load_recipe
 from sibling.errors import RunError
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["train", "resume", "eval", "watch", "samples", "report", "verify", "objectives", "models", "doctor"]
+COMMANDS = [
+    *("train", "resume", "eval", "watch", "samples", "report", "verify", "objectives"),
+    *("grade", "audit", "doctor", "models"),
+]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -61,7 +64,7 @@ def test_help_fits_80_columns(sibling: Run, command: list[str]) -> None:
 def test_every_command_is_listed_with_a_whole_sentence(sibling: Run) -> None:
     _, out, _ = sibling("--help")
     listed = out.split("Commands:")[1].split("Start with")[0].strip().splitlines()
-    assert [line.split()[0] for line in listed] == [*COMMANDS[:8], "doctor", "models"]
+    assert [line.split()[0] for line in listed] == COMMANDS
     assert all(line.endswith(".") and not line.endswith("..") for line in listed)
     assert sibling()[1] == out
 
@@ -248,7 +251,7 @@ def test_doctor_says_what_is_there_and_what_fits(sibling: Run) -> None:
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines() if not line.startswith(" ")}
     assert list(lines) == [
-        *("sibling", "python", "cores", "disk"),
+        *("sibling", "python", "cores", "sandbox", "disk"),
         *("torch", "kernels", "roofline", "dtype", "cache", "model", "memory", "budget"),
     ]
     assert "tiny-llama: 0.1 M weights, 2 layers" in lines["model"]

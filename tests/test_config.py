@@ -15,6 +15,7 @@ from sibling.config import (
     DapoObjective,
     DrGrpoObjective,
     EmbeddedModel,
+    EnsembleReward,
     FullFinetune,
     GrpoObjective,
     LoraFinetune,
@@ -353,6 +354,9 @@ def knobs(section: Any, prefix: str = "", names: tuple[str, ...] | None = None) 
     found: list[str] = []
     for name in section.model_fields if names is None else names:
         below = sections(section.model_fields[name].annotation)
+        if section is EnsembleReward and below:  # rewards inside a reward: their knobs are those of rewards[]
+            found.append(prefix + name)
+            continue
         common = shared(below) if len(below) > 1 else []
         found += [] if below else [prefix + name]
         found += knobs(below[0], f"{prefix}{name}.", tuple(common)) if common else []

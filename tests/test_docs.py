@@ -5,17 +5,22 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
+from sibling.audit.probes import PROBES
 from sibling.batch import Fate
-from sibling.config import load_recipe
+from sibling.config import RewardConfig, load_recipe
 from sibling.maths import aggregation, corrections, kl
 from sibling.maths.estimators import ESTIMATORS
 from sibling.maths.objectives import OBJECTIVES
 from sibling.record.events import BODIES
 from sibling.record.lifecycle import TRANSITIONS
 from sibling.record.samples import SCHEMA
+from sibling.rewards.gym_answers.table import families
+from sibling.rewards.instructions import describe
+from sibling.sandbox.levels import Level
 from sibling.stats import QUANTITIES
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +47,11 @@ def reference() -> ModuleType:
 @pytest.fixture(scope="module")
 def objectives() -> ModuleType:
     return extension("objective_table")
+
+
+@pytest.fixture(scope="module")
+def verifiers() -> ModuleType:
+    return extension("verifier_tables")
 
 
 def test_the_recipe_of_the_readme_loads_and_is_short(tmp_path: Path) -> None:
@@ -85,7 +95,7 @@ def test_every_knob_is_on_the_configuration_page(reference: ModuleType) -> None:
             # model[hub].id is the row `id` under the heading "`model`, type `hub`".
             last = re.fullmatch(r"(.*?)(?:\[(\w+)\])?", re.sub(r"\[\w+\](?=\.)", "", section))
             assert last is not None
-            path = last[1] + ("[]" if last[1] == "rewards" else "")
+            path = re.sub(r"^rewards\b", "rewards[]", last[1])
             heading = f"`{path}`" + (f", type `{last[2]}`" if last[2] else "")
         (table,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.DOTALL | re.MULTILINE)
         assert f"\n| `{name}` |" in table, knob
@@ -127,9 +137,25 @@ def test_every_extension_of_the_pages_is_loaded_when_they_are_built() -> None:
     assert own <= set(re.findall(r'"(\w+)"', loaded))
 
 
-def test_every_place_for_a_table_is_filled_by_an_extension(reference: ModuleType, objectives: ModuleType) -> None:
+def test_every_place_for_a_table_is_filled_by_an_extension(
+    reference: ModuleType, objectives: ModuleType, verifiers: ModuleType
+) -> None:
     wanted = {m for page in PAGES for m in re.findall(r"<!-- ([\w-]+) -->", page.read_text(encoding="utf-8"))}
-    assert wanted == {*reference.MARKERS, *objectives.MARKERS}
+    assert wanted == {*reference.MARKERS, *objectives.MARKERS, *verifiers.MARKERS}
+
+
+def test_every_verifier_has_a_line_on_the_page() -> None:
+    page = (ROOT / "docs" / "rewards.md").read_text(encoding="utf-8")
+    for section in get_args(get_args(RewardConfig)[0]):
+        assert f"\n| `{section.model_fields['type'].default}` |" in page
+
+
+def test_the_tables_of_the_verifiers_have_every_row(verifiers: ModuleType) -> None:
+    assert verifiers.instructions().count("\n| `") == len(describe())
+    assert verifiers.gym_families().count("\n| `") == len(families())
+    probes = verifiers.audit_probes()
+    assert all(f"`{p.name}`" in probes for p in PROBES)
+    assert all(f"`{level.name}`" in verifiers.sandbox_levels() for level in Level)
 
 
 def test_every_objective_has_its_line_and_its_section(objectives: ModuleType) -> None:

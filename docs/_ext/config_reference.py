@@ -92,6 +92,8 @@ def _below(fields: dict[str, FieldInfo], path: str, level: int, blocks: dict[str
         below = f"{path}.{name}" if path else name
         below += "[]" if get_origin(field.annotation) is tuple else ""
         options = sections(field.annotation)
+        if path and set(options) <= _REWARDS:
+            continue  # rewards inside a reward: they are described where a recipe names its own
         if len(options) > 1:
             _describe_union(options, below, level + 1 if path else level, blocks)
         elif options:
@@ -229,3 +231,6 @@ def _cell(text: str) -> str:
     for mark in ("|", "<", "*"):
         text = text.replace(mark, "\\" + mark)
     return text
+
+
+_REWARDS = set(sections(Recipe.model_fields["rewards"].annotation))

@@ -252,6 +252,91 @@ def objectives(
             raise RequestError("objectives takes a name, or check and one file", seen=" ".join(words or []))
 
 
+@app.command(short_help="Grade pairs of a task and a completion with a verifier.")
+def grade(
+    verifier: Annotated[str, typer.Argument(metavar="VERIFIER", help="A type such as math or code, or file.py:name.")],
+    pairs: Annotated[Path, typer.Argument(metavar="PAIRS.jsonl", help="One JSON object a line.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Options of the verifier, as in boxes=last.")
+    ] = None,
+    as_json: Json = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a labelled pair is graded otherwise.")] = False,
+) -> None:
+    """Grade pairs of a task and a completion: a line a pair, then totals.
+
+    A row holds completion, reference and what columns the verifier reads (tests, asserts, io, schema ...). Where it
+    holds want (accept or refuse), false accepts and false refusals are listed.
+    """
+    from sibling.config import parse_reward
+    from sibling.report.grading import one_line, render_totals
+    from sibling.rewards.grade import Grader
+    from sibling.rewards.pairs import grade_pairs, read_pairs, totals
+
+    grader = Grader((parse_reward(verifier, options or []),), base=Path.cwd(), max_tokens=1)
+    done = []
+    for graded in grade_pairs(grader, read_pairs(pairs)):
+        typer.echo(json.dumps(graded.line()) if as_json else one_line(graded.line(), width()))
+        done.append(graded)
+    found = totals(done)
+    typer.echo(json.dumps({"totals": found}) if as_json else render_totals(found, width()))
+    if check and (found.get("false_accepts") or found.get("false_refusals")):
+        raise typer.Exit(1)
+
+
+@app.command(short_help="Find out how a reward can be fooled, before it trains anyone.")
+def audit(
+    reward: Annotated[str, typer.Argument(metavar="REWARD", help="A type, module:name, file.py:name, or a recipe.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Options of the type, or overrides of the recipe.")
+    ] = None,
+    *,
+    tasks: Annotated[Path | None, typer.Option(help="Your prompts with references, as JSON lines.")] = None,
+    signature: Annotated[str, typer.Option(help="Of a function: auto, task, trl, verl or plain.")] = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="50 prompts and ten seconds, as before training.")] = False,
+    budget: Annotated[int | None, typer.Option(help="Calls of the reward, about. Default: 8000.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Bound on one call. Default: 2.")] = None,
+    accept: Annotated[float | None, typer.Option(help="Score from which a completion counts as accepted.")] = None,
+    template: Annotated[str | None, typer.Option(help="The completion format, with {answer} in it.")] = None,
+    probe: Annotated[list[str] | None, typer.Option(help="Only this probe or group; may be given again.")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help="A policy probe whose violations count; again.")] = None,
+    suppress: Annotated[list[str] | None, typer.Option(help="PROBE:YYYY-MM-DD:REASON, known until then.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Fail only on what is worse than this file.")] = None,
+    write_baseline: Annotated[Path | None, typer.Option(help="Write such a file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the report as Markdown.")] = None,
+    show_sensitive: Annotated[bool, typer.Option("--show-sensitive", help="Print exploit texts.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find out how often a reward refuses what is right and pays for what is wrong. Exits with 1 if it fails.
+
+    The reward runs in processes of its own, on your prompts or on built-in ones, on about a hundred kinds of probes.
+    """
+    from sibling.audit.command import audit_command
+
+    code = audit_command(
+        reward,
+        options=options or [],
+        tasks=tasks,
+        signature=signature,
+        as_json=as_json,
+        html=html,
+        markdown=markdown,
+        baseline=baseline,
+        write_baseline=write_baseline,
+        suppress=suppress or [],
+        probes=probe or [],
+        policy=policy or [],
+        budget=budget,
+        seconds=seconds,
+        accept=accept,
+        template=template,
+        quick=quick,
+        show_sensitive=show_sensitive,
+    )
+    if code:
+        raise typer.Exit(code)
+
+
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
     """List models that need no files of yours."""

@@ -18,6 +18,7 @@ def small_recipe(folder: Path, **changes: Any) -> Recipe:
             "steps": 3,
             "model": {"type": "tiny"},
             "task": {"type": "largest_number", "count": 3, "digits": 1},
+            "audit": {"triples": 0},
             "rewards": [{"type": "callable", "target": "reward.py:score", "name": "even"}],
             "sampling": {"prompts_per_step": 2, "group_size": 4, "max_tokens": 6},
             "learner": {"compute_dtype": "float32", "optimizer": {"learning_rate": 3e-3}},

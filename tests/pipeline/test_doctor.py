@@ -45,7 +45,7 @@ def smollm(folder: Path) -> Path:
 
 
 def test_the_machine_needs_no_torch():
-    assert [name for name, _ in doctor.machine()] == ["sibling", "python", "cores", "disk"]
+    assert [name for name, _ in doctor.machine()] == ["sibling", "python", "cores", "sandbox", "disk"]
 
 
 def test_a_model_of_135_million_weights_is_sized_from_its_config_alone(tmp_path, monkeypatch):

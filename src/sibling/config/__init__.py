@@ -16,9 +16,11 @@ from sibling.config.data import (
     EmbeddedModel,
     HubModel,
     JsonLinesTask,
+    JsonRecordTask,
     LargestNumberTask,
     ModelConfig,
     ParquetTask,
+    PythonFunctionTask,
     ReasoningGymTask,
     ReverseLettersTask,
     TaskConfig,
@@ -100,6 +102,7 @@ from sibling.config.objectives import (
 from sibling.config.reading import (
     load_recipe,
     parse_recipe,
+    parse_reward,
 )
 from sibling.config.rewards import (
     CallableReward,
@@ -131,6 +134,7 @@ from sibling.config.rewards import (
     StepMatchReward,
 )
 from sibling.config.run import (
+    Audit,
     Checkpoints,
     DynamicSampling,
     Evaluation,
@@ -152,6 +156,7 @@ __all__ = [
     "AdvantageConfig",
     "Aggregation",
     "ArithmeticTask",
+    "Audit",
     "BestAdvantage",
     "BetaAdvantage",
     "BnpoObjective",
@@ -202,6 +207,7 @@ __all__ = [
     "InitialReference",
     "InstructionsReward",
     "JsonLinesTask",
+    "JsonRecordTask",
     "JsonReward",
     "JudgeEndpoint",
     "JudgeReward",
@@ -238,6 +244,7 @@ __all__ = [
     "PkpoObjective",
     "PpoObjective",
     "ProcessAdvantage",
+    "PythonFunctionTask",
     "QuantityReward",
     "ReasoningGymTask",
     "Recipe",
@@ -271,6 +278,7 @@ __all__ = [
     "holding",
     "load_recipe",
     "parse_recipe",
+    "parse_reward",
     "refusal",
     "warnings",
 ]

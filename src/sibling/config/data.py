@@ -85,6 +85,21 @@ class CountingTask(_Task):
     length: int = Field(12, ge=2, le=200, description="letters in the string")
 
 
+class PythonFunctionTask(_Task):
+    """Write a Python function of two numbers. The column `asserts` holds hidden tests, for the reward `code`."""
+
+    type: Literal["python_function"] = "python_function"
+    largest: int = Field(99, ge=1, le=999, description="largest constant in the formula")
+    asserts: int = Field(4, ge=1, le=20, description="hidden tests a function")
+
+
+class JsonRecordTask(_Task):
+    """Write what a sentence says of a person as a JSON object. The JSON Schema is in the column `schema`."""
+
+    type: Literal["json_record"] = "json_record"
+    keys: int = Field(2, ge=2, le=4, description="keys of the object: name, age, city, profession")
+
+
 class _FileTask(_Task):
     path: str
     prompt: str = Field("prompt", description="column with the prompt: text, or a list of chat messages")
@@ -133,6 +148,8 @@ TaskConfig = Annotated[
     | ArithmeticTask
     | ReverseLettersTask
     | CountingTask
+    | PythonFunctionTask
+    | JsonRecordTask
     | JsonLinesTask
     | ParquetTask
     | DatasetTask

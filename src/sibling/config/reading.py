@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from sibling.config.rewards import RewardConfig
 from sibling.config.run import Recipe
 from sibling.config.section import Section
 from sibling.errors import RequestError
@@ -48,6 +49,25 @@ def parse_recipe(data: dict[str, Any], *, source: str = "the recipe") -> Recipe:
         return Recipe.model_validate(data)
     except ValidationError as error:
         raise RequestError(f"{source} is not a valid recipe: " + "; ".join(_faults(error))) from error
+
+
+def parse_reward(name: str, options: Sequence[str] = ()) -> RewardConfig:
+    """The section of one reward from its type, or from `module:name` or `file.py:name`, and `key=value` options.
+
+    Raises `RequestError` for an unknown type (with the nearest known one) and for options it does not take.
+    """
+    own = {"type": "callable", "target": name} if ":" in name else {"type": name}
+    data: dict[str, Any] = {"rewards": [own]}
+    for item in options:
+        _override(data, f"rewards.0.{item}")
+    try:
+        return _REWARD.validate_python(data["rewards"][0])
+    except ValidationError as error:
+        faults = "; ".join(_faults(error, at=("rewards", 0)))
+        raise RequestError(f"{name} is not a reward as asked for: {faults}") from error
+
+
+_REWARD: TypeAdapter[RewardConfig] = TypeAdapter(RewardConfig)
 
 
 class _Loader(yaml.SafeLoader):
@@ -119,15 +139,16 @@ def _element(items: list[Any], part: str, key: str) -> Any:
     return items[int(part)]
 
 
-def _faults(error: ValidationError) -> list[str]:
-    """One sentence a fault, most useful first, at most five."""
+def _faults(error: ValidationError, at: tuple[str | int, ...] = ()) -> list[str]:
+    """One sentence a fault, most useful first, at most five. `at`: where in a recipe the section stands."""
     lines = []
     # An element that is refused is left out, so pydantic then finds the list too short as well: one fault, not two.
     faults = [f for f in error.errors() if not (f["type"] == "too_short" and f["input"])]
     for fault in faults[:5]:
-        where = _where(fault["loc"])
+        place = (*at, *fault["loc"])
+        where = _where(place).removeprefix("".join(f"{part}." for part in at))
         if fault["type"] == "extra_forbidden":
-            known = _known_keys(fault["loc"][:-1])
+            known = _known_keys(place[:-1])
             near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
             lines.append(f"unknown key {where!r}; {hint}")
@@ -135,7 +156,7 @@ def _faults(error: ValidationError) -> list[str]:
             text = str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"]
             lines.append(f"{where}: {text}" if fault["loc"] else text)
         elif fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
-            names = [str(_tag(option)) for option in _walk(fault["loc"])[0]]
+            names = [str(_tag(option)) for option in _walk(place)[0]]
             seen = fault.get("ctx", {}).get("tag")
             near = difflib.get_close_matches(str(seen), names, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""

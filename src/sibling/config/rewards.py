@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sibling.config.section import Section
 
@@ -21,6 +21,17 @@ Part = Literal["all", "answer"]
 class _Reward(Section):
     name: str | None = Field(None, description="name in tables and in the record; null: the type")
     weight: float = Field(1.0, description="weight in the total reward")
+    false_accept: float = Field(0.0, ge=0, lt=1, description="known rate, taken out of the score (maths.noise)")
+    false_refuse: float = Field(0.0, ge=0, lt=1, description="known rate, taken out of the score (maths.noise)")
+
+    @model_validator(mode="after")
+    def _rates(self) -> _Reward:
+        if self.false_accept + self.false_refuse >= 1:
+            raise ValueError(
+                f"false_accept {self.false_accept} and false_refuse {self.false_refuse} add up to 1 or more: such a "
+                "reward says the opposite of the truth; give rates below that, as `sibling audit` measures them"
+            )
+        return self
 
 
 class FinalNumberReward(_Reward):
@@ -290,6 +301,14 @@ class EnsembleReward(_Reward):
     appeal: RuleConfig | None = None
     judge: JudgeReward | None = None
     confirm: bool = Field(False, description="an appeal that accepts has to be confirmed by the judge")
+
+    @model_validator(mode="after")
+    def _whole(self) -> EnsembleReward:
+        for name in ("rule", "appeal", "judge"):
+            part = getattr(self, name)
+            if part is not None and (part.weight != 1.0 or part.false_accept or part.false_refuse):
+                raise ValueError(f"weight and error rates are those of the ensemble; take them out of its {name}")
+        return self
 
 
 RuleConfig = Annotated[

@@ -28,6 +28,13 @@ class FailurePolicy(Section):
 # -------------------------------------------------------------------------------------------- sampling
 
 
+class Audit(Section):
+    """The audit of the rewards before the first step: how easily they are fooled, and what they refuse wrongly."""
+
+    triples: int = Field(50, ge=0, description="prompts that probes are made from, for each reward; 0: no audit")
+    on_failure: Literal["warn", "stop"] = "warn"
+
+
 class Sampling(Section):
     """How completions are drawn. What changes the distribution is applied in the learner's log-probs too."""
 
@@ -143,6 +150,7 @@ class Recipe(Section):
     task: TaskConfig
     rewards: tuple[RewardConfig, ...] = Field(min_length=1)
     reward_policy: FailurePolicy = FailurePolicy()
+    audit: Audit = Audit()
     sampling: Sampling = Sampling()
     filters: Filters = Filters()
     objective: ObjectiveConfig = DapoObjective()

@@ -11,7 +11,7 @@ from typing import Any
 
 from sibling.canonical import file_digest
 from sibling.config import holding
-from sibling.errors import RequestError, RunError
+from sibling.errors import RequestError, RunError, TaskError
 from sibling.models import native
 from sibling.models.precision import ComputeDtype
 from sibling.monitors.finding import Finding
@@ -21,6 +21,8 @@ from sibling.pipeline.parts import Parts
 from sibling.record.environment import environment_manifest
 from sibling.record.manifest import code_manifest
 from sibling.record.reader import Log
+
+_SHOWN = 3  # prompts named in an error
 
 Write = Callable[[str, dict[str, Any]], None]
 """Append an event of this type with this body."""
@@ -117,13 +119,18 @@ def _changed_files(recorded: Mapping[str, Any], body: Mapping[str, Any]) -> list
 
 
 def first_findings(parts: Parts) -> list[Finding]:
-    """What can be told before the first step. Raises `RunError` for a finding of severity error."""
+    """What can be told before the first step.
+
+    Raises `TaskError` for prompts that a reward cannot grade, `RunError` for a finding of severity error.
+    """
+    ungradable = _ungradable(parts)
     policy, check = parts.recipe.reward_policy.refused_references, parts.reference_check
     # A function of the user's may want more than the bare answer (tags, a style), so it only warns, unless it fails
     # whatever it is given: then it is broken, and a run could learn nothing from it.
     own = {r.name or r.type for r in parts.recipe.rewards if r.type == "callable"}
     lenient = {name for name in own & set(check) if check[name]["error"] < check[name]["n"]}
     found = [
+        *ungradable,
         *references({n: c for n, c in check.items() if n not in lenient}, policy),
         *references({n: c for n, c in check.items() if n in lenient}, "warn"),
         *one_prompt(parts.recipe.sampling.prompts_per_step),
@@ -134,3 +141,19 @@ def first_findings(parts: Parts) -> list[Finding]:
             reason = parts.reference_failure() if finding.code == "reference_failed" else None
             raise RunError(finding.sentence, seen=reason, do=finding.advice)
     return found
+
+
+def _ungradable(parts: Parts) -> list[Finding]:
+    """Prompts whose reference or columns a reward cannot read: refused, or a warning under the policy `warn`."""
+    faults = parts.ungradable()
+    if not faults:
+        return []
+    shown = "; ".join(f"{place}: {why}" for _, place, why in faults[:_SHOWN])
+    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    names = ", ".join(dict.fromkeys(name for name, _, _ in faults))
+    prompts = "prompt" if len(faults) == 1 else "prompts"
+    what = f"{len(faults)} {prompts} cannot be graded by the reward {names}"
+    do = "Mend or drop these rows; or set reward_policy.refused_references to warn, and they get no score"
+    if parts.recipe.reward_policy.refused_references == "stop":
+        raise TaskError(what, seen=shown + more, do=do)
+    return [Finding("ungradable", "warning", None, f"{what}: {shown}{more}.", f"{do}.")]

@@ -26,6 +26,7 @@ from sibling.config import (
     parse_recipe,
 )
 from sibling.errors import ModelError
+from sibling.sandbox.probe import probe
 
 if TYPE_CHECKING:
     from sibling.models.precision import ComputeDtype
@@ -44,6 +45,8 @@ def machine() -> Iterator[Line]:
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield "cores", f"{cores} that this process may use"
+    held = probe()
+    yield "sandbox", f"{held.level.name}; {'; '.join(held.words)}"
     yield "disk", f"{shutil.disk_usage('.').free / 1e9:.1f} GB free here"
 
 

@@ -13,7 +13,7 @@ import torch
 
 from sibling.batch import Completion, Prompt, Status
 from sibling.canonical import digest
-from sibling.config import LearnedReward, Recipe
+from sibling.config import LearnedReward, ModelReward, Recipe
 from sibling.errors import TaskError
 from sibling.learner.explain import explain
 from sibling.learner.reward_model import RewardModel
@@ -25,8 +25,10 @@ from sibling.models import chat, native
 from sibling.models.load import LoadedModel, load_policy
 from sibling.models.packed import check_architecture
 from sibling.models.precision import ComputeDtype, choose
+from sibling.models.scoring import load_scorer
 from sibling.pipeline.yardstick import Yardstick, measure_yardstick
 from sibling.rewards.grade import Grader, stating
+from sibling.rewards.reward_model import Scorer, step_ends
 from sibling.rollout.assemble import Estimate
 from sibling.rollout.collect import Expert, Measure
 from sibling.rollout.engine import Finished, GroupRequest, Progress, SamplingParams
@@ -85,6 +87,15 @@ class Parts:
         if expert is not None:
             for task in tasks:
                 expert(task)
+
+    def first_tasks(self, least: int) -> list[Task]:
+        """The first training prompts, all different: `least` or more, fewer where the source has fewer."""
+        return list({t.id: t for t in _first_tasks(self.recipe, self.source, least)}.values())
+
+    def ungradable(self) -> list[tuple[str, str, str]]:
+        """(reward, place, why) of each prompt that a reward says it cannot grade: of a finite source all are tried."""
+        tasks = {t.id: t for t in [*_first_epoch(self.recipe, self.source), *self.held_out]}
+        return [(name, self.source.location(t.id), why) for name, t, why in self.grader.problems([*tasks.values()])]
 
     def _room(self) -> int:
         """Most tokens a prompt may have."""
@@ -243,7 +254,7 @@ def build(recipe: Recipe, *, base: Path, compute_dtype: ComputeDtype | None = No
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     source = open_source(recipe.task, base=base)
-    grader = Grader(recipe.rewards, base=base, max_tokens=recipe.sampling.max_tokens)
+    grader = Grader(recipe.rewards, base=base, max_tokens=recipe.sampling.max_tokens, scorers=_scorer)
     loaded = load_policy(recipe.model, base=base)
     check_architecture(loaded.model)
     dtype, seconds = choose(compute_dtype or recipe.learner.compute_dtype, loaded.model.device.type)
@@ -290,9 +301,13 @@ def build(recipe: Recipe, *, base: Path, compute_dtype: ComputeDtype | None = No
     return parts
 
 
-def _first_tasks(recipe: Recipe, source: TaskSource) -> list[Task]:
+def _scorer(config: ModelReward, base: Path) -> Scorer:
+    return load_scorer(config, base=base, ends=step_ends(config))
+
+
+def _first_tasks(recipe: Recipe, source: TaskSource, least: int = REFERENCE_CHECKS) -> list[Task]:
     """The first training prompts, in order: at least those of one step."""
-    count = max(recipe.sampling.prompts_per_step, REFERENCE_CHECKS)
+    count = max(recipe.sampling.prompts_per_step, least)
     return list(itertools.islice(_in_order(recipe, source), count))
 
 

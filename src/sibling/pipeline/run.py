@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sibling.audit.report import Report
 from sibling.batch import Batch, Completion, Measured, Prompt
 from sibling.canonical import canonical_json
 from sibling.config import Recipe
@@ -24,6 +25,7 @@ from sibling.monitors.first_minutes import step_detectors
 from sibling.monitors.objective import OBJECTIVE_DETECTORS
 from sibling.monitors.watch import Watch
 from sibling.pipeline import measure
+from sibling.pipeline.auditing import audit_findings, audit_rewards, audited
 from sibling.pipeline.binding import bind, first_findings, open_run, recorded_dtype, require_same
 from sibling.pipeline.directory import RunDirectory
 from sibling.pipeline.early import EarlyGrading
@@ -69,6 +71,7 @@ def train(
     watcher.tell("phase", "load", recipe.model.type)
     parts = build(recipe, base=base)
     findings = first_findings(parts)
+    audits = audit_rewards(parts, base, lambda name: watcher.tell("phase", "audit", name))
     text = recipe_text if recipe_text is not None else canonical_json(recipe.resolved()).decode()
     directory.make()
     run_id = recipe.digest().removeprefix("sha256:")[:16]
@@ -76,7 +79,7 @@ def train(
         directory.require_free(recipe)  # again: only now can nobody else begin a run here
         directory.write_request(recipe, text, base)
         run = Run(parts, directory, writer, run_id, watcher, stop)
-        return run.whole(lambda: run.begin(findings))
+        return run.whole(lambda: run.begin(findings, audits))
 
 
 def resume(directory: Path, *, observer: Observer | None = None) -> RunResult:
@@ -343,11 +346,13 @@ class Run:
 
     # -- beginning, going on, ending
 
-    def begin(self, findings: list[Finding]) -> None:
+    def begin(self, findings: list[Finding], audits: list[Report]) -> None:
         """The first events of a new run."""
         self.writer.repair_tail()  # a power cut may have torn the first event of an attempt that recorded nothing
         open_run(self.parts, self.directory, self.write)
-        for finding in findings:
+        for report in audits:
+            self.write("reward.audited", audited(report))
+        for finding in [*findings, *audit_findings(audits)]:
             self.note(finding)
 
     def go_on(self, log: Log) -> None:

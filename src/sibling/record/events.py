@@ -125,6 +125,15 @@ BODIES: Mapping[str, Check] = MappingProxyType(
             source=_map, digest=digest, held_out_ids_digest=digest, held_out=whole, problems=list_of(anything)
         ),
         "reward.bound": record(rewards=list_of(_reward), reference_check=map_of(_map)),
+        "reward.audited": record(
+            reward=text,
+            type=text,
+            verdict=one_of("pass", "fail"),
+            profile=text,
+            triples=whole,
+            brittle=list_of(_map),
+            wall=_map,
+        ),
         "diagnosis.noted": record(
             code=text, severity=one_of("notice", "warning", "error"), step=optional(whole), sentence=text, advice=text
         ),

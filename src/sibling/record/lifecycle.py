@@ -34,7 +34,7 @@ class State(StrEnum):
     closed = "closed"
 
 
-_setup = ("model.loaded", "template.bound", "data.loaded", "reward.bound")
+_setup = ("model.loaded", "template.bound", "data.loaded", "reward.bound", "reward.audited")
 _between_steps = ("diagnosis.noted", "eval.completed", "checkpoint.saved", "checkpoint.deleted", "model.exported")
 _ends = {"run.interrupted": State.interrupted, "run.resumed": State.loading, "run.closed": State.closed}
 
