@@ -33,6 +33,7 @@ ASSERTED = [
     "C is correct.", "A is wrong. B is wrong. C is correct. D is wrong.", "I choose C.", "I'd go with (C).", "It's C.",
     "So C.", "The answer is C. A cat is not a dog.", "A dog barks. The answer is C.", "答案:C", "答案是C。", "应选C",
     r"Not A but \boxed{C}.", r"(D) is wrong, so \boxed{C}", r"\boxed{C}, not D",
+    "<!-- The answer is A. -->The answer is C.", "<think>a <!-- b</think>C", "The answer is C and I am sure.",
     "Respuesta: C", "Die Antwort ist C", "<answer>C</answer>", "<think>A or B? Answer: A</think>C",
 ]  # fmt: skip
 
@@ -43,14 +44,18 @@ REFUSED = {
         "C, or maybe D", "The answer is C. Or D.", "A is correct. B is correct. C is correct. D is correct.",
         r"\boxed{C} or D", r"D or \boxed{C}", r"\boxed{C} / (D)", r"(D) \boxed{C}", r"\boxed{C}?",
         "A. x\nB. y\nC. z\nD. w", "Answer: C. D", "C; D.", "The answer is C.\n\nD", r"\boxed{A} \boxed{C}",
-        r"\boxed{C or D}", "The answer is A. Wait, the answer is C.",
+        "Either The answer is A or The answer is C.", "The answer is A and the answer is C.", "The answer is C or so",
+        "The answer is A while the answer is C.", r"\boxed{C or D}", "The answer is A. Wait, the answer is C.",
     ],
     "negated": [
         "not C", "It is not C", "C is wrong", "The answer is not C", "The answer is C. C is wrong.",
         "C is not the answer", "The answer isn't C", "Neither C nor D", "Answer: C is incorrect",
         "I don't think it's C", "C can't be right",
     ],
-    "no_answer": ["", "  \n", "<think>C", "<think>C</think>"],
+    "no_answer": [
+        "<!-- The answer is C. -->", "<!-- C", "<think>a</think><!-- <answer>C</answer> -->", "", "  \n", "<think>C",
+        "<think>C</think>",
+    ],
     "unreadable": [
         ".", "A cat", "C major", "The answer is a good one", "ABCD", "Answer: CD", "Answer: all of them", "e", "42",
         "None of the above", "I cannot tell", "Because C", r"\boxed{}", "Let's think: option C is about dogs",

@@ -16,6 +16,7 @@ from sibling.config import (
     FormatTagsReward,
     GymReward,
     LargestNumberTask,
+    MathReward,
     OverlongReward,
     ReasoningGymTask,
     RegexReward,
@@ -239,3 +240,8 @@ def test_the_digest_of_a_verifier_covers_the_modules_it_names(tmp_path):
     assert closure != binding._source_digest(FinalNumber())
     assert binding._files_of("sibling.sandbox.workers", Path(binding.__file__).parent.parent)
     assert binding._NAMED.findall('Workers("sibling.rewards.json_child", "check")') == ["sibling.rewards.json_child"]
+
+
+def test_a_reference_is_stated_the_way_the_verifier_wants_answers():
+    boxed = grader(Path(), MathReward(where="boxed"), MathReward(name="any"))
+    assert {n: c["accepted"] for n, c in boxed.check_references([task("42")]).items()} == {"math": 1, "any": 1}

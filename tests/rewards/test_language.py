@@ -264,6 +264,16 @@ def test_long_texts_are_sampled_evenly():
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["<think>" * 5000 + "a" + "</think>" * 4999, r"\boxed{" * 20_000, "<a href='x'>" * 4000, "</answer>" * 9001],
+)
+def test_marks_cut_in_pieces_are_no_words(text):
+    assert share_of(text, "en").words == 0
+    verdict = Language(LanguageReward(language="en")).judge(task(), stating(text))
+    assert (verdict.status, verdict.code) == (Status.abstain, "too_short")
+
+
+@pytest.mark.parametrize(
     "text", ["a" * 100_000_000, "\x00" * 20_000, "\ud800 abc", "的" * 20_000, "Aa.Bb " * 3300, "{" * 20_000]
 )
 def test_hostile_texts_are_bounded(text):

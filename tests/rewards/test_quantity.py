@@ -79,6 +79,13 @@ RIGHT = [
     ("1.5 million dollars", "$1,500,000"),
     ("5 N", "5 kg m/s^2"),
     ("5 N", "5 kg·m/s²"),
+    ("7 kg", "<!-- 8 kg -->7 kg"),
+    ("7 kg", r"\boxed{|m_1| = 7 kg}"),
+    ("7 kg", r"\boxed{m(2) = 7 kg}"),
+    ("7 kg", r"\boxed{[7 kg]}"),
+    ("7 kg", r"\boxed{\text{The mass is } 7 kg (7000 g).}"),
+    ("7 kg", r"\boxed{7\text{ kg of flour (after 3 s)}}"),
+    ("7 kg", "The answer is 7 kg; it took 40 minutes."),
 ]
 
 WRONG = [
@@ -147,6 +154,24 @@ WRONG = [
     ("1 acre", "43561 sq ft", "different"),
     ("5 J", "5 N", "unit"),
     ("10^16 m", "10000000000000001 m", "different"),
+    ("5 cm", r"\boxed{\neq 5 cm}", "negated"),
+    ("-5 cm", r"\boxed{\ne -5 cm}", "negated"),
+    ("5 cm", r"\boxed{\not= 5 cm}", "negated"),
+    ("5 cm", r"\boxed{\gg 5 cm}", "hedged"),
+    ("7 kg", r"anything but \boxed{7 kg}", "negated"),
+    ("7 kg", r"\boxed{12 km; 40 minutes; 7 kg; 2.5 m; 5 cm}", "hedged"),
+    ("7 kg", r"\boxed{7 kg; 40 minutes}", "hedged"),
+    ("7 kg", r"\boxed{7 kg | 8 kg}", "hedged"),
+    ("7 kg", r"\boxed{7 kg \mid 40 minutes}", "hedged"),
+    ("7 kg", r"\boxed{x | m = 7 kg}", "hedged"),
+    ("7 kg", r"\boxed{7 kg \text{ and } 40 minutes}", "hedged"),
+    ("7 kg", "The answer is 7 kg | 8 kg", "hedged"),
+    ("7 kg", "12 km; 40 minutes; 7 kg", "hedged"),
+    ("7 kg", "\\boxed{[7 kg for _ in [open('x')]][0]}", "hedged"),
+    ("7 kg", "\\boxed{[7 kg for _ in [open('x')]]}", "unreadable"),
+    ("7 kg", "\\boxed{print(7 kg)}", "unreadable"),
+    ("7 kg", r"<!-- The final answer is $\boxed{7 kg}$. -->", "no_answer"),
+    ("7 kg", r"<!-- The final answer is $\boxed{7 kg}$.", "no_answer"),
 ]
 
 

@@ -125,7 +125,7 @@ def test_no_query_changes_what_later_ones_see(sql):
     ],
 )
 def test_order_counts_where_it_is_asked_for(query, reference, ordered, status):
-    verdict = Sql(SqlReward().model_copy(update={"ordered": ordered})).judge(task(reference), stating(query))
+    verdict = Sql(SqlReward(ordered=ordered)).judge(task(reference), stating(query))
     assert verdict.status is status
     assert verdict.code == ("equal" if status is Status.right else "order")
 

@@ -14,7 +14,7 @@ from sibling.tasks.task import Task
 
 _KINDS = {
     "math": "math", "final_number": "math", "quantity": "math", "choice": "choice", "code": "code", "json": "json",
-    "sql": "sql",
+    "sql": "sql", "exact_match": "text",
 }  # fmt: skip
 _NO_REFERENCE = ("format_tags", "overlong", "language", "instructions", "reward_model")
 _SPARE = 1.5  # seconds beyond a reward's own bound before a call counts as late

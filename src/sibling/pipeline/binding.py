@@ -6,7 +6,7 @@ a reward may have been mended between two sittings, and the record then says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sibling.canonical import file_digest
@@ -131,6 +131,7 @@ def first_findings(parts: Parts) -> list[Finding]:
     lenient = {name for name in own & set(check) if check[name]["error"] < check[name]["n"]}
     found = [
         *ungradable,
+        *_weakly_graded(parts),
         *references({n: c for n, c in check.items() if n not in lenient}, policy),
         *references({n: c for n, c in check.items() if n in lenient}, "warn"),
         *one_prompt(parts.recipe.sampling.prompts_per_step),
@@ -148,12 +149,35 @@ def _ungradable(parts: Parts) -> list[Finding]:
     faults = parts.ungradable()
     if not faults:
         return []
-    shown = "; ".join(f"{place}: {why}" for _, place, why in faults[:_SHOWN])
-    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-    names = ", ".join(dict.fromkeys(name for name, _, _ in faults))
-    prompts = "prompt" if len(faults) == 1 else "prompts"
-    what = f"{len(faults)} {prompts} cannot be graded by the reward {names}"
+    shown = _in_short(faults)
+    what = f"{_prompts(faults)} cannot be graded by the reward {_rewards(faults)}"
     do = "Mend or drop these rows; or set reward_policy.refused_references to warn, and they get no score"
     if parts.recipe.reward_policy.refused_references == "stop":
-        raise TaskError(what, seen=shown + more, do=do)
-    return [Finding("ungradable", "warning", None, f"{what}: {shown}{more}.", f"{do}.")]
+        raise TaskError(what, seen=shown, do=do)
+    return [Finding("ungradable", "warning", None, f"{what}: {shown}.", f"{do}.")]
+
+
+def _weakly_graded(parts: Parts) -> list[Finding]:
+    """A warning of prompts whose tests or data prove little."""
+    said = parts.weakly_graded()
+    if not said:
+        return []
+    sentence = f"{_prompts(said)} can be graded only weakly by the reward {_rewards(said)}: {_in_short(said)}."
+    return [Finding("weakly_graded", "warning", None, sentence, "Add tests or data to these rows where you can.")]
+
+
+Said = Sequence[tuple[str, str, str]]  # (reward, place of the prompt, what is said of it)
+
+
+def _in_short(said: Said) -> str:
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    by_place = sorted(said, key=lambda s: (len(s[1]), s[1]))  # so that line 9 comes before line 10
+    return "; ".join(f"{place}: {why}" for _, place, why in by_place[:_SHOWN]) + more
+
+
+def _prompts(said: Said) -> str:
+    return f"{len(said)} {'prompt' if len(said) == 1 else 'prompts'}"
+
+
+def _rewards(said: Said) -> str:
+    return ", ".join(dict.fromkeys(name for name, _, _ in said))

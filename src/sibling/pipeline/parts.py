@@ -94,8 +94,17 @@ class Parts:
 
     def ungradable(self) -> list[tuple[str, str, str]]:
         """(reward, place, why) of each prompt that a reward says it cannot grade: of a finite source all are tried."""
-        tasks = {t.id: t for t in [*_first_epoch(self.recipe, self.source), *self.held_out]}
-        return [(name, self.source.location(t.id), why) for name, t, why in self.grader.problems([*tasks.values()])]
+        return self._placed(self.grader.problems(self._known_tasks()))
+
+    def weakly_graded(self) -> list[tuple[str, str, str]]:
+        """(reward, place, how) of each prompt that a reward says it can grade only weakly."""
+        return self._placed(self.grader.cautions(self._known_tasks()))
+
+    def _known_tasks(self) -> list[Task]:
+        return list({t.id: t for t in [*_first_epoch(self.recipe, self.source), *self.held_out]}.values())
+
+    def _placed(self, said: list[tuple[str, Task, str]]) -> list[tuple[str, str, str]]:
+        return [(name, self.source.location(task.id), why) for name, task, why in said]
 
     def _room(self) -> int:
         """Most tokens a prompt may have."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from sibling import plugins
 from sibling.batch import Completion, Verdict
@@ -98,10 +98,20 @@ def bind(config: RewardConfig, around: Surroundings) -> Bound:
     return Bound(name, config.weight, config, reward, _source_digest(decides), _facts(config, around, decides))
 
 
-def sound(reward: Reward, task: Task) -> str | None:
-    """Why this task cannot be graded, in words; None if it can, or if its reward cannot tell beforehand."""
-    tell = getattr(reward.judge if isinstance(reward, Each) else reward, "problem_with", None)
+def said_of(reward: Reward, task: Task, method: Literal["problem_with", "warning_for"]) -> str | None:
+    """What the verifier says of a task beforehand: why it cannot be graded, or how weakly. None: nothing."""
+    tell = getattr(_inside(reward), method, None)
     return None if tell is None else tell(task)
+
+
+def as_stated(reward: Reward, reference: str) -> str:
+    """A completion that states the reference and nothing else, the way the verifier wants answers."""
+    state = getattr(_inside(reward), "stating", None)
+    return reference if state is None else str(state(reference))
+
+
+def _inside(reward: Reward) -> Any:
+    return reward.judge if isinstance(reward, Each) else reward
 
 
 def _rule(config: RuleConfig | None, around: Surroundings) -> Reward | None:

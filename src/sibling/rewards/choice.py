@@ -5,8 +5,9 @@ Where an assertion is looked for; the first of these that is found decides, and 
 2. a line that is a letter in some dress (`C`, `(C)`, `C.`, `**C**`, `C) Paris`), or that is an option's text.
 Refused as hedging: two different options, "A or B", "A, B, C or D", "C?", a letter with another option's text.
 Refused as negated: "not C", "C is wrong", also beside "the answer is C". "A" before a word is the article, no option.
-Bounds: the last 4,000 characters of the answer are read. Not covered: self-correction (two answers are hedging), a
-letter in the middle of prose that nothing marks as the answer, options called by number words.
+HTML comments are not read. Bounds: the last 4,000 characters of the answer are read.
+Not covered: self-correction (two answers are hedging), a letter in the middle of prose that nothing marks as the
+answer, options called by number words.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sibling.config import ChoiceReward
 from sibling.errors import RequestError
 from sibling.rewards.choice_text import Reader, Reading, normal_text, undressed
 from sibling.rewards.marks import box_begin, boxes, statements
+from sibling.rewards.parts import visible
 from sibling.rewards.verdicts import abstain, error, right, wrong
 from sibling.rewards.window import Window, window
 from sibling.tasks.task import Task
@@ -66,7 +68,7 @@ class Choice:
         wanted = reader.read(window(task.reference, "all", _MOST_PIECE).text)
         if wanted.kind != "letter":
             return error(f"the reference {task.reference[:40]!r} names no option", code="bad_reference")
-        seen = window(completion.text, self._part, _MOST)
+        seen = window(visible(completion.text), self._part, _MOST)
         if not seen.text.strip():
             return wrong("there is no answer", code="no_answer", span=seen.span(0, 0))
         found = asserted(seen.text, reader)

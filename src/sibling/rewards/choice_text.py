@@ -35,6 +35,7 @@ _DOUBT = (
     r"(?:also\s|maybe\s|perhaps\s|possibly\s|even\s)?(?:option\s|choice\s|answer\s)?"
 )
 _LISTED = r"[\s,;/&]{0,3}(?:(?:and|or|nor)\s)?"
+_JOINT = re.compile(r"\s(or|and|while|whereas|unless|then|plus|vs|versus)\b")
 _ARTICLES = "AI"  # letters that are also words
 
 
@@ -105,12 +106,19 @@ class Reader:
         dressed = group <= 2 or re.match(rf"$|[.,;:!)/&→–—。，、-]|\s[(→–—-]|\s(?:{_REASON})\b|(?i:{_RIGHT})", rest)
         beside = self._list.match(rest)
         if not dressed and not (beside and beside.group().strip()):
-            return Reading("none")
+            return self._joined(rest, letter, start)
         clauses = re.split(r"[.!?;](?:\s|$)", rest)
         alone = any(self._named.fullmatch(c.strip()) and letter not in c for c in clauses[1:])
         if alone or self._others(clauses[0], letter):
             return Reading("hedged")
         return Reading("letter", letter, start, start + 1)
+
+    def _joined(self, rest: str, letter: str, start: int) -> Reading:
+        """A letter with a clause behind it: "A or the answer is B" hedges, "A and the answer is B" states A as well."""
+        joint = _JOINT.match(rest)
+        if joint is None or letter == "I":  # "I and my friend"
+            return Reading("none")
+        return Reading("hedged") if joint[1] == "or" else Reading("letter", letter, start, start + 1)
 
     def _others(self, clause: str, letter: str) -> bool:
         """Whether another letter is named in `clause` without being denied there."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from sibling.batch import Completion, Finish, Status, Verdict
 from sibling.config import RewardConfig
 from sibling.errors import RunError
 from sibling.maths.noise import backward_rewards
-from sibling.rewards.binding import Scorers, Surroundings, bind, sound
+from sibling.rewards.binding import Scorers, Surroundings, as_stated, bind, said_of
 from sibling.rewards.callables import TrlReward
 from sibling.rewards.learned import Learned, Probabilities
 from sibling.rewards.regex import Regex
@@ -110,7 +110,16 @@ class Grader:
 
     def problems(self, tasks: Sequence[Task]) -> list[tuple[str, Task, str]]:
         """(reward, task, why in words) of each task that a reward says it cannot grade, whatever the completion."""
-        found = ((b.name, task, sound(b.reward, task)) for task in tasks for b in self._bound)
+        return self._said(tasks, "problem_with")
+
+    def cautions(self, tasks: Sequence[Task]) -> list[tuple[str, Task, str]]:
+        """(reward, task, how in words) of each task that a reward can grade only weakly: tests that prove little."""
+        return self._said(tasks, "warning_for")
+
+    def _said(
+        self, tasks: Sequence[Task], method: Literal["problem_with", "warning_for"]
+    ) -> list[tuple[str, Task, str]]:
+        found = ((b.name, task, said_of(b.reward, task, method)) for task in tasks for b in self._bound)
         return [(name, task, why) for name, task, why in found if why is not None]
 
     def statistics(self) -> dict[str, dict[str, Any]]:
@@ -146,7 +155,7 @@ def _corrected(config: RewardConfig, verdicts: list[Verdict]) -> list[Verdict]:
 
 def _check(reward: Reward, tasks: Sequence[Task]) -> dict[str, int]:
     counts = {"n": len(tasks), "accepted": 0, "refused": 0, "error": 0, "abstain": 0}
-    completions = [stating(task.reference or "") for task in tasks]
+    completions = [stating(as_stated(reward, task.reference or "")) for task in tasks]
     names = {Status.right: "accepted", Status.wrong: "refused", Status.error: "error", Status.abstain: "abstain"}
     for completion, verdict in zip(completions, reward.grade(tasks, completions), strict=True):
         name = names[verdict.status]

@@ -15,8 +15,10 @@ Not covered: single foreign words in a sentence of the same script, transliterat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_letters
 
 from sibling.batch import Completion, Verdict
 from sibling.config import LanguageReward
@@ -40,6 +42,9 @@ _PIECES = 20
 _CHUNK = (4, 16)  # words the detector is asked about at once: at least, at most
 _SPLIT = 8  # words from which a chunk in doubt is halved
 _SURE = 0.9
+_IN_WORD = frozenset(ascii_letters + "\\")
+_REST_OF_TAG = re.compile(r"\A[^<>\n]{0,100}>")
+_BEGUN_TAG = re.compile(r"<[^<>\n]{0,100}\Z")
 _LIKELY = 0.2  # a probability from which a chunk counts, although another language is ahead
 
 
@@ -163,7 +168,20 @@ def _spread(text: str) -> str:
     if len(text) <= _MOST:
         return text
     length, step = _MOST // _PIECES, (len(text) - _MOST // _PIECES) / (_PIECES - 1)
-    return "\n".join(text[round(i * step) : round(i * step) + length] for i in range(_PIECES))
+    starts = [round(i * step) for i in range(_PIECES)]
+    return "\n".join(_whole(text, start, start + length) for start in starts)
+
+
+def _whole(text: str, start: int, end: int) -> str:
+    """`text[start:end]` without the word, tag or command that is cut at either end: its rest would look like a word."""
+    piece = text[start:end]
+    if start > 0 and text[start - 1] in _IN_WORD:
+        piece = piece.lstrip(ascii_letters)
+    if start > 0:
+        piece = _REST_OF_TAG.sub("", piece)
+    if end < len(text):
+        piece = _BEGUN_TAG.sub("", piece)
+    return piece.rstrip(ascii_letters) if end < len(text) and text[end] in ascii_letters else piece
 
 
 def _prompt(task: Task) -> str:

@@ -2,6 +2,7 @@
 
 The thought is what stands before the last `</think>`; the answer is what stands in the last `<answer>...</answer>`
 after it, or else all that follows. A thought that never ends has no answer after it.
+What stands in an HTML comment is seen by no reader of rendered text; `visible` blanks it.
 """
 
 from __future__ import annotations
@@ -29,3 +30,21 @@ def part_of(text: str, part: Part) -> tuple[int, int]:
     inside = opening + len("<answer>")
     closing_at = text.find("</answer>", inside)
     return inside, closing_at if closing_at >= 0 else len(text)
+
+
+def visible(text: str) -> str:
+    """`text` with every HTML comment replaced by as many spaces, so that places stay the same. Linear in its length.
+
+    A comment that is never closed hides all that follows, but one in a thought ends with the thought.
+
+    >>> visible("<!-- 7 -->8<!-- 9")
+    '          8      '
+    """
+    pieces, at = [], 0
+    while (start := text.find("<!--", at)) >= 0:
+        closing = text.find("-->", start + 2)  # `<!-->` is a whole comment
+        end = closing + 3 if closing >= 0 else text.rfind("</think>", start)
+        end = end if end >= 0 else len(text)
+        pieces += [text[at:start], " " * (end - start)]
+        at = end
+    return "".join([*pieces, text[at:]]) if pieces else text

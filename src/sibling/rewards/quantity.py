@@ -2,8 +2,10 @@
 
 Where the quantity is looked for: boxes; else what follows "the answer is", "Answer:" or `####`; else the last quantity
 of the text that is not in parentheses. 5 cm is not 5 m, 1 km is 1000 m, 36 km/h is 10 m/s; `units` lists what is known.
-Within one assertion `=` leads on to what counts (`36 km/h = 10 m/s`). Refused: two different quantities ("5 or 6 m",
-"5-6 m", two boxes), a bound ("at least 5 m"), "not 5 m", "5 m?", an error ("5 ± 1 m"), arithmetic left ("3 + 2 m").
+Within one assertion `=` leads on to what counts (`36 km/h = 10 m/s`). In a box nothing but words may stand around the
+quantity, and a restatement in parentheses. HTML comments are not read. Refused: two different quantities ("5 or 6 m",
+"5-6 m", "5 m; 6 s", two boxes), a bound ("at least 5 m"), "not 5 m", "5 m?", an error ("5 ± 1 m"), arithmetic left
+("3 + 2 m").
 A bare number is refused if the reference has a unit; with `unit_required: false` it is read in the reference's unit,
 unless an unknown word stands where the unit would. If the reference is bare a unit is refused, and other words are
 ignored. A noun in the reference ("12 apples") is a unit that is not converted.
@@ -19,6 +21,7 @@ from functools import lru_cache
 
 from sibling.batch import Completion, Verdict
 from sibling.config import QuantityReward
+from sibling.rewards.parts import visible
 from sibling.rewards.quantity_assert import asserted, same, stem, with_noun, worth
 from sibling.rewards.quantity_read import Measure, quantities
 from sibling.rewards.quantity_text import plain_text
@@ -53,7 +56,7 @@ class Quantity:
         if isinstance(wanted, str):
             return error(wanted, code="bad_reference")
         noun = _noun(wanted)
-        seen = window(completion.text, self._part, _MOST)
+        seen = window(visible(completion.text), self._part, _MOST)
         if not seen.text.strip():
             return wrong("there is no answer", code="no_answer", span=seen.span(0, 0))
         found = asserted(seen.text, noun)
@@ -90,7 +93,7 @@ _WORDS = {
     "hedged": "several quantities, or a bound",
     "negated": "the quantity is denied",
     "unevaluated": "arithmetic is left to do",
-    "unreadable": "the number cannot be read",
+    "unreadable": "the quantity cannot be read",
     "none": "no quantity",
 }
 

@@ -20,7 +20,10 @@ _MOST_STATED = 400  # characters read after a mark
 
 _EQUAL = re.compile(r"\s*(?:=|≈|→|or equivalently|i\.e\.|equals|which is|which equals)\s*", re.IGNORECASE)
 _ARITHMETIC = re.compile(r"\s*[+−*·⋅×÷/x^-]\s*")
-_LISTED = re.compile(r"\s*(?:[,;]|,?\s*and|&)\s*", re.IGNORECASE)
+_LISTED = re.compile(r"\s*(?:,|,?\s*and|&)\s*", re.IGNORECASE)
+_SEPARATED = re.compile(r"\s*[;|]\s*")
+_STATES = re.compile(r"[=≈→:]\s*$")
+_STRANGE = re.compile(r"[\[\]{}<>|;\\@#]|[^\W_]\(")  # beside a quantity in a box: code, or a list
 _BESIDE = re.compile(
     r"\s*(?:–|—|±|\+/-|~|\.\.\.?|to|through|,?\s*(?:and/or|or|maybe|perhaps|possibly|versus|vs\.?))?\s*"
     r"(?:maybe|perhaps|also|even|possibly)?\s*",
@@ -28,7 +31,9 @@ _BESIDE = re.compile(
 )
 _OPENED = re.compile(r"[\s,]*\(\s*(?:=|≈|or|i\.e\.|about|approximately|that is)?,?\s*", re.IGNORECASE)
 _DENIED_BEFORE = re.compile(
-    r"(?:\bnot|\bnever|n['’]t|\bcannot|\brather than|\binstead of)\s(?:be\s|equal(?: to)?\s|exactly\s)?$", re.IGNORECASE
+    r"(?:\bnot|\bnever|n['’]t|\bcannot|\brather than|\binstead of|\banything but|\banything except|\bother than)"
+    r"\s(?:be\s|equal(?: to)?\s|exactly\s)?$|(?:≠\s?=?|!=|=/=)\s?$",
+    re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
     r"[\s)]{1,3}(?:is|was)\s(?:not|wrong|incorrect|false|never)\b|[\s)]{1,3}(?:isn|wasn)['’]t\b", re.IGNORECASE
@@ -129,7 +134,7 @@ def with_noun(one: Measure, noun: str) -> Measure:
 
 def _boxed(text: str, start: int, end: int, noun: str) -> Reading:
     """What a box asserts, with a unit that may stand behind it, and with what is said of it on either side."""
-    found = _read(text, start, end, noun, last=False)
+    found = _read(text, start, end, noun, alone=True)
     one = found.quantity
     if one is None:
         return found
@@ -164,11 +169,14 @@ def _stated(text: str, start: int, noun: str) -> Reading:
         start += 1
     end = min(len(text), start + _MOST_STATED)
     stop = _SENTENCE_END.search(text, start, end)
-    return _read(text, start, stop.start() if stop else end, noun, last=False)
+    return _read(text, start, stop.start() if stop else end, noun)
 
 
-def _read(text: str, start: int, end: int, noun: str, *, last: bool) -> Reading:
-    """What `text[start:end]` asserts: its last chain, or unless `last` the chain it begins with."""
+def _read(text: str, start: int, end: int, noun: str, *, last: bool = False, alone: bool = False) -> Reading:
+    """What `text[start:end]` asserts: its last chain, or unless `last` the chain it begins with.
+
+    `alone`: nothing but words may stand around the chain, and no other quantity outside parentheses.
+    """
     plain, places = plain_text(text[start:end])
     every = [with_noun(one, noun) for one in quantities(plain)]
     kept = [one for one in every if not _denied(plain, one)]
@@ -181,9 +189,30 @@ def _read(text: str, start: int, end: int, noun: str, *, last: bool) -> Reading:
     else:
         chain = chains[0]
     kind, one = _value(plain, kept, chain)
+    if alone and kind == "quantity":
+        kind = _crowd(plain, kept, chains, chain) or kind
     return Reading(
         kind, one if kind == "quantity" else None, start + places[one.start], start + places[one.end - 1] + 1
     )
+
+
+def _crowd(
+    plain: str, found: Sequence[Measure], chains: Sequence[range], chain: range
+) -> Literal["hedged", "unreadable", ""]:
+    """What is wrong with the rest of a box: another quantity, or text that is no words, such as code; or nothing."""
+    before, after = plain[: found[chain[0]].start], plain[found[chain[-1]].end :].strip(" \n.,;")
+    stated = _STATES.search(before) is not None  # what stands before `=` is what the quantity is of
+    for other in chains:
+        place = found[other[0]]
+        counts = not _in_parentheses(plain, place.start) and not (stated and other.start < chain.start)
+        if other is not chain and counts and not same(place, found[chain[0]]):
+            return "hedged"
+    if ";" in before or before.count("|") % 2:
+        return "hedged"
+    rest = re.split(r"[=≈→:]", before)[-1]
+    if (rest.strip(), after) == ("[", "]"):
+        return ""
+    return "unreadable" if _STRANGE.search(rest) or _STRANGE.search(after) else ""
 
 
 def _chains(plain: str, found: Sequence[Measure]) -> list[range]:
@@ -201,7 +230,7 @@ def _link(plain: str, one: Measure, other: Measure) -> str:
     gap = plain[one.end : other.start]
     if _EQUAL.fullmatch(gap):
         return "equal"
-    if gap == "," or _BESIDE.fullmatch(gap):
+    if gap == "," or _BESIDE.fullmatch(gap) or _SEPARATED.fullmatch(gap):
         return "beside"
     if _ARITHMETIC.fullmatch(gap):
         return "arithmetic"

@@ -14,6 +14,9 @@ _COMMANDS = {
     "cdot": "·", "times": "×", "circ": "°", "degree": "°", "mu": "µ", "Omega": "Ω", "ohm": "Ω", "pi": "π",
     "percent": "%", "pm": "±", "approx": "≈", "simeq": "≈", "sim": "≈", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥",
     "to": "→", "rightarrow": "→", "Rightarrow": "→", "implies": "→", "lt": "<", "gt": ">", "euro": "€", "div": "÷",
+    "ne": "≠", "neq": "≠", "not": "≠", "geqslant": "≥", "leqslant": "≤", "gg": ">", "ll": "<", "gtrsim": "≥",
+    "lesssim": "≤", "geqq": "≥", "leqq": "≤", "mid": "|", "vert": "|", "lvert": "|", "rvert": "|", "lor": "or",
+    "vee": "or",
     "text": "", "mathrm": "", "textbf": "", "mathbf": "", "textrm": "", "textit": "", "operatorname": "", "rm": "",
     "left": "", "right": "", "boxed": "", "fbox": "", "displaystyle": "", "frac": "", "dfrac": "", "tfrac": "",
 }  # fmt: skip

@@ -22,7 +22,7 @@ def judging() -> Iterator[Judging]:
     def judge(reference: str | None, text: str, prompt: str = "", **options: Any) -> Verdict:
         key = repr(sorted(options.items()))
         if key not in made:
-            made[key] = Math(MathReward(seconds=20).model_copy(update=options))
+            made[key] = Math(MathReward(**{"seconds": 20, **options}))
         messages = ({"role": "user", "content": prompt},) if prompt else ()
         completion = Completion(np.zeros(1, np.int64), np.zeros(1, np.float32), Finish.eos, text)
         return made[key].judge(Task("task", messages, reference), completion)

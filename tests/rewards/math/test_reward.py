@@ -78,6 +78,16 @@ def test_the_prompt_itself_is_no_answer(judging: Any) -> None:
     assert judging("\\frac{3}{4}", "\\boxed{3/4}", "Which is more, 3/4 or 2/3?").status is Status.right
 
 
+def test_the_prompt_repeated_is_not_read(judging: Any) -> None:
+    prompt = "Question 5: solve it for x."
+    assert judging("5", prompt, prompt).status is Status.wrong
+    assert judging("5", f"You asked: {prompt}", prompt).status is Status.wrong
+    text = f"{prompt}\nThe answer is 5."
+    verdict = judging("5", text, prompt)
+    assert verdict.status is Status.right and text[slice(*verdict.span)] == "5" and verdict.span[0] > len(prompt)
+    assert judging("42", "42", "42").status is Status.right
+
+
 def test_a_second_opinion_reads_what_ours_cannot(judging: Any) -> None:
     pytest.importorskip("math_verify")
     answer = "\\boxed{{1 \\over 2}}"
@@ -113,3 +123,53 @@ def test_the_verdict_is_the_same_in_threads(judging: Any) -> None:
 def test_order_counts_if_asked_for(judging: Any) -> None:
     assert judging("1, 2", "\\boxed{2, 1}").status is Status.right
     assert judging("1, 2", "\\boxed{2, 1}", ordered=True).status is Status.wrong
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "same"),
+    [
+        (r"(-\infty,-2]\cup[2,\infty)", r"\boxed{|x|\ge 2}", True),
+        (r"x\le -2 \text{ or } x\ge 2", r"\boxed{2\le |x|}", True),
+        (r"x\le -2 \text{ or } x\ge 2", r"\boxed{|x|>2}", False),
+        (r"(-\infty,-2]\cup[2,\infty)", r"\boxed{|x|\le 2}", False),
+        ("-3<x<3", r"\boxed{|x|<3}", True),
+        ("-3<x<3", r"\boxed{|x|\le 3}", False),
+        ("-3<x<3", r"\boxed{|x|<-3}", False),
+        ("-3<x<3", r"\boxed{|y|<3}", False),
+        ("x<3", r"\boxed{|x|<3}", False),
+        ("0<x<3", r"\boxed{0<|x|<3}", False),
+        (r"|x|<\sqrt{2}", r"\boxed{(-\sqrt{2},\sqrt{2})}", True),
+    ],
+)
+def test_a_bounded_absolute_value_is_a_region(reference: str, text: str, same: bool, judging: Any) -> None:
+    assert (judging(reference, text).status is Status.right) == same
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (r"<!-- The final answer is $\boxed{7}$. -->", "no_answer"),
+        (r"<!-- The final answer is $\boxed{7}$.", "no_answer"),
+        ("<think>a</think><!-- <answer>7</answer> -->", "no_answer"),
+        (rf"It is not <!-- {'x' * 100} --> \boxed{{7}}", "negated"),
+        (rf"\boxed{{7}}<!-- {'x' * 100} --> is wrong", "negated"),
+        (r"<!-- \boxed{8} -->\boxed{7}", "equal"),
+        (r"<think>a <!-- b</think>\boxed{7}", "equal"),
+    ],
+)
+def test_a_comment_is_not_read(text: str, code: str, judging: Any) -> None:
+    verdict = judging("7", text)
+    assert verdict.code == code
+    assert code != "equal" or text[slice(*verdict.span)] == "7"
+
+
+@pytest.mark.parametrize("where", ["boxed", "any"])
+@pytest.mark.parametrize(
+    "reference", ["7", r"\frac{3}{4}", "6 + 1 = 7 #### 7", r"so \boxed{7}", r"\text{Tuesday}", "x=5"]
+)
+def test_a_reference_as_this_reward_wants_it(where: Any, reference: str, judging: Any) -> None:
+    reward = Math(MathReward(where=where))
+    stated = reward.stating(reference)
+    reward.close()
+    assert judging(reference, stated, where=where).status is Status.right
+    assert ("boxed" in stated) == (where == "boxed" or "boxed" in reference)

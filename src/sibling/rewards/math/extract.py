@@ -85,9 +85,7 @@ def _settled(text: str, places: list[tuple[Span, Span]], correction: bool, *, bo
         if correction and kept and phrases.CORRECTION.search(text, end, whole[0]):
             kept = []
         end = whole[1]
-        if phrases.DENIED_BEFORE.search(text[max(0, whole[0] - 60) : whole[0]]) or phrases.DENIED_AFTER.search(
-            text[end : end + 60]
-        ):
+        if phrases.DENIED_BEFORE.search(_before(text, whole[0])) or phrases.DENIED_AFTER.search(_after(text, end)):
             denied = text[slice(*inner)]
         else:
             kept.append((whole, inner))
@@ -95,6 +93,18 @@ def _settled(text: str, places: list[tuple[Span, Span]], correction: bool, *, bo
         return Found(code="negated", reason=f"the text says it is not {denied[:60]}")
     candidates = tuple((inner,) for _, inner in kept)
     return Found(candidates, tuple(r for whole, _ in kept[-8:] for r in rivals(text, whole)), boxed=boxed)
+
+
+def _before(text: str, at: int) -> str:
+    """The 60 characters before a place; space right before it, such as a blanked comment, does not push words away."""
+    stop = len(text[max(0, at - _MOST_WHOLE) : at].rstrip()) + max(0, at - _MOST_WHOLE)
+    return text[max(0, stop - 60) : stop] + " " * (stop < at)
+
+
+def _after(text: str, at: int) -> str:
+    """The 60 characters after a place, likewise."""
+    rest = text[at : at + _MOST_WHOLE].lstrip()
+    return " " * text[at : at + 1].isspace() + rest[:60]
 
 
 def rivals(text: str, span: Span) -> list[Span]:
@@ -196,7 +206,7 @@ def _prose(text: str) -> Found:
     ways = [whole] if whole[1] - whole[0] <= _MOST_WHOLE else []
     last = _last_value(text)
     if last is not None:
-        before, after = text[max(0, last[0] - 60) : last[0]], text[last[1] : last[1] + 60]
+        before, after = _before(text, last[0]), _after(text, last[1])
         if phrases.DENIED_BEFORE.search(before) or phrases.DENIED_AFTER.search(after):
             return Found((tuple(ways),), code="", reason="") if not ways else Found((tuple(ways),))
         if not phrases.BOUND.search(before):

@@ -1,4 +1,4 @@
-"""Sets of real numbers as unions of intervals: brackets, inequalities and their chains, points, unions, complements.
+"""Sets of real numbers as unions of intervals: brackets, inequalities (of x or |x|) and chains, points, complements.
 
 Ends are compared exactly (by `same`), ordered by their value to double precision.
 """
@@ -114,7 +114,7 @@ _MIRROR = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "=", "~"
 
 
 def _relation(node: Node) -> Region | None:
-    """A bare symbol against constants, or a chain of such: 1 < x <= 3."""
+    """A bare symbol, or its absolute value, against constants, or a chain of such: 1 < x <= 3, |x| < 3."""
     ops = node.name.split()
     if ops == ["in"]:
         inside = region_of(node.args[1])
@@ -124,12 +124,17 @@ def _relation(node: Node) -> Region | None:
     if "~" in ops or "in" in ops:
         return None
     for first, sign, second in zip(node.args, ops, node.args[1:], strict=False):
-        turned = first.kind != "sym"
+        turned = bool(symbols_of(second))
         left, op, right = (second, _MIRROR[sign], first) if turned else (first, sign, second)
         end = _end(right, op in ("<=", ">=", "="))
-        if left.kind != "sym" or end is None:
+        size = left.kind == "call" and left.name == "abs"
+        symbol = left.args[0] if size else left
+        if symbol.kind != "sym" or end is None:
             return None
-        piece = Region(_half(op, end), left.name)
+        pieces = _sized(op, end) if size else _half(op, end)
+        if pieces is None:
+            return None
+        piece = Region(pieces, symbol.name)
         result = piece if result is None else intersection(result, piece)
     return result
 
@@ -140,6 +145,14 @@ def _half(op: str, end: End) -> tuple[Piece, ...]:
     if op in (">", ">="):
         return ((end, MOST),)
     return ((end, end),) if op == "=" else ((LEAST, end), (end, MOST))
+
+
+def _sized(op: str, end: End) -> tuple[Piece, ...] | None:
+    """Where the absolute value of the variable is below or above `end`, a positive number."""
+    if op not in ("<", "<=", ">", ">=") or not 0 < end.about < math.inf:
+        return None
+    other = End(Node("neg", (end.node,)), -end.about, end.closed)
+    return ((other, end),) if op[0] == "<" else ((LEAST, other), (end, MOST))
 
 
 def _combined(node: Node) -> Region | None:

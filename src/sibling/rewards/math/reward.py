@@ -2,8 +2,9 @@
 
 Covered: what the modules of this package list. Texts of any size are answered within the bounds given there: the last
 20,000 characters of a completion, 5,000 of an answer, 2,000 digits of a number, 40 brackets deep, `seconds` for algebra
-in a child process. Nothing in an answer is ever executed or parsed by another package (except math-verify, in a child,
-when it is asked for). Verdicts are the same for the same texts and options; symbols are real.
+in a child process. HTML comments, and the prompt where it is repeated word for word, are not read.
+Nothing in an answer is ever executed or parsed by another package (except math-verify, in a child, when it is asked
+for). Verdicts are the same for the same texts and options; symbols are real.
 Codes of refusals: no_answer, unreadable, unevaluated (an operator or, by option, arithmetic left to do), echo (the
 prompt's own expression), hedged (several answers), negated, different, too_hard (the answer asks for more work than
 the bounds allow, which includes algebra that ends late).
@@ -25,12 +26,13 @@ from sibling.rewards.math.scalar import LateError, Scalars
 from sibling.rewards.math.symbolic import Symbolic
 from sibling.rewards.math.tree import Node, TooHardError, UnreadableError, symbols_of
 from sibling.rewards.math.worked import is_bare, is_worked_out
-from sibling.rewards.parts import part_of
+from sibling.rewards.parts import part_of, visible
 from sibling.rewards.verdicts import abstain, error, right, wrong
 from sibling.tasks.task import Task
 
 _MOST_REFERENCE = 20_000
 _MOST_PROMPT = 20_000
+_LEAST_PROMPT = 20  # characters; a shorter prompt could be the answer
 _MOST_CANDIDATES = 8
 _OPERATOR = re.compile(
     r"\\(?:i{0,3}nt|oint|sum|prod|lim|partial|frac\s*\{?d)|[∫∑∏∂]|integra|deriv|limit", re.IGNORECASE
@@ -63,6 +65,10 @@ class Math:
         """End the child processes that are idle."""
         self._symbolic.close()
 
+    def stating(self, reference: str) -> str:
+        """A completion that states `reference` the way this reward wants it: in a box, where it has to be in one."""
+        return f"\\boxed{{{reference_text(reference)}}}" if self._config.where == "boxed" else reference
+
     def problem_with(self, task: Task) -> str | None:
         """Why the task cannot be graded, in words; None if it can."""
         if task.reference is None:
@@ -85,7 +91,7 @@ class Math:
             return abstain("the task has no reference", code="no_reference")
         reference = reference_text(task.reference[-_MOST_REFERENCE:])
         wanted = readings_of(reference)
-        text, config = completion.text, self._config
+        text, config = _without_prompt(visible(completion.text), task), self._config
         found = find(text, part_of(text, config.part), where=config.where, correction=config.correction)
         if found.code:
             return wrong(found.reason, code=found.code)
@@ -219,6 +225,15 @@ class Math:
         return any(
             shown in bare(m.get("content", "")[-_MOST_PROMPT:]) for m in task.messages if m.get("role") == "user"
         )
+
+
+def _without_prompt(text: str, task: Task) -> str:
+    """`text` with the user's messages blanked where they are repeated: a number of the question is no answer."""
+    for message in task.messages:
+        said = message.get("content", "").strip()
+        if message.get("role") == "user" and _LEAST_PROMPT <= len(said) <= len(text):
+            text = text.replace(said, " " * len(said))
+    return text
 
 
 def _fair_size(wanted: Node) -> int:
