@@ -38,7 +38,7 @@ def test_not_found_again(audit_reward):
 @pytest.mark.slow
 def test_the_fixture_passes_and_fails_with_the_report(pytester):
     pytester.makepyfile(rewards=REWARD, test_them=TESTS)
-    result = pytester.runpytest_subprocess("-p", "sibling.audit.pytest_plugin", "-q", "--import-mode=prepend")
+    result = pytester.runpytest_subprocess("-q", "--import-mode=prepend")
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(["*pays_all: fail, permissive*", "*cannot be found again by a child process*"])
     assert "Traceback" not in result.stdout.str()

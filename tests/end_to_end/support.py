@@ -61,6 +61,7 @@ name: tiny
 steps: 12
 model: {type: tiny}
 task: {type: largest_number, count: 3, digits: 1}
+audit: {triples: 0}
 rewards:
   - {type: callable, target: "parity.py:score", name: parity}
 sampling: {prompts_per_step: 3, group_size: 4, max_tokens: 8}

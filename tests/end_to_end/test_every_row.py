@@ -328,6 +328,7 @@ def recipe(folder: Path, line: Line) -> dict[str, Any]:
         "steps": line.steps,
         "model": {"type": "tiny"},
         "task": {"type": "callable", "target": "toy.py:prompts"},
+        "audit": {"triples": 0},
         "rewards": [_reward(name) for name in line.rewards],
         "reward_policy": {"refused_references": "warn"},
         "sampling": {"prompts_per_step": 4, "group_size": 8, "max_tokens": 4},
