@@ -29,9 +29,7 @@ _PUBLISHED: Any = importlib.import_module("jsonschema_specifications").REGISTRY 
 _SHORT = 80
 _SAMPLES: tuple[Any, ...] = (None, True, 0, "", "a", [], [0], {}, {"a": 0})
 
-decimal.getcontext().prec = 2000  # remainders of the largest numbers that are read stay exact
-decimal.getcontext().Emax = 10_000
-decimal.getcontext().Emin = -10_000
+_EXACT = decimal.Context(prec=2000, Emax=10_000, Emin=-10_000)  # remainders of the largest numbers read stay exact
 
 
 def answer(request: dict[str, str]) -> dict[str, str]:
@@ -39,9 +37,10 @@ def answer(request: dict[str, str]) -> dict[str, str]:
 
     Both are JSON texts; an empty string means that there is nothing to report.
     """
-    if "text" in request:
-        return {"fault": _fault(request["schema"], request["text"])}
-    return {"problem": _problem(request["schema"])}
+    with decimal.localcontext(_EXACT):  # a context belongs to a thread, so setting it once would not do
+        if "text" in request:
+            return {"fault": _fault(request["schema"], request["text"])}
+        return {"problem": _problem(request["schema"])}
 
 
 def _problem(schema: str) -> str:
