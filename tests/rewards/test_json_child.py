@@ -1,5 +1,6 @@
 """The checks of the child process, called directly."""
 
+import decimal
 import json
 
 import pytest
@@ -44,6 +45,12 @@ def test_numbers_are_exact():
     assert not fault({"type": "integer"}, 3.0)
     assert fault({"maximum": 0.1}, 0.10000000000000002)
     assert fault({"type": "number"}, True)
+
+
+def test_numbers_are_exact_in_any_thread():
+    with decimal.localcontext(decimal.Context(prec=3)):
+        assert not fault({"multipleOf": 0.1}, 10**300)
+        assert fault({"multipleOf": 0.01}, 1234567.895)
 
 
 def test_a_fault_says_where_and_what():
