@@ -4,6 +4,7 @@ Without a compiler, or on a GPU, everything runs through the transformers module
 environment variable SIBLING_KERNELS=torch asks for that. `state` says which it is and why.
 
 Shapes: n rows of a packed batch, w width of the row. T: float32, or bfloat16 where an array `half` holds it.
+It is long because every kernel has its wrapper here, one after another; nothing in it is deep.
 """
 
 from __future__ import annotations
