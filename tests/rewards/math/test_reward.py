@@ -86,6 +86,8 @@ def test_the_prompt_repeated_is_not_read(judging: Any) -> None:
     verdict = judging("5", text, prompt)
     assert verdict.status is Status.right and text[slice(*verdict.span)] == "5" and verdict.span[0] > len(prompt)
     assert judging("42", "42", "42").status is Status.right
+    assert judging("720", "What is $6!$?", "What is $6!$?").status is Status.wrong
+    assert judging("[2, 6)", "\\boxed{2 \\le x < 6}", "Write 2 \\le x < 6 as an interval.").status is Status.right
 
 
 def test_a_second_opinion_reads_what_ours_cannot(judging: Any) -> None:

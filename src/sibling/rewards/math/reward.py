@@ -32,7 +32,7 @@ from sibling.tasks.task import Task
 
 _MOST_REFERENCE = 20_000
 _MOST_PROMPT = 20_000
-_LEAST_PROMPT = 20  # characters; a shorter prompt could be the answer
+_LEAST_PROMPT = 20  # characters; a shorter prompt could be the answer, unless it asks
 _MOST_CANDIDATES = 8
 _OPERATOR = re.compile(
     r"\\(?:i{0,3}nt|oint|sum|prod|lim|partial|frac\s*\{?d)|[∫∑∏∂]|integra|deriv|limit", re.IGNORECASE
@@ -216,9 +216,12 @@ class Math:
         return bool(self._symbolic.opinion(reference, written))
 
     def _echoes(self, task: Task, written: str, given: Node, wanted: Node, reference: str) -> bool:
-        """An expression that stands in the prompt and still has to be worked out (or simplified)."""
+        """An expression that stands in the prompt and still has to be worked out (or simplified).
+
+        An inequality is no such thing: it says the same as an interval, and nothing is left to do.
+        """
         shown = bare(written)
-        if given == wanted or is_bare(given) or len(shown) < 3 or shown == bare(reference):
+        if given.kind == "rel" or given == wanted or is_bare(given) or len(shown) < 3 or shown == bare(reference):
             return False
         if not symbols_of(given) and is_worked_out(given):
             return False
@@ -231,7 +234,8 @@ def _without_prompt(text: str, task: Task) -> str:
     """`text` with the user's messages blanked where they are repeated: a number of the question is no answer."""
     for message in task.messages:
         said = message.get("content", "").strip()
-        if message.get("role") == "user" and _LEAST_PROMPT <= len(said) <= len(text):
+        whole = len(said) >= _LEAST_PROMPT or (" " in said and said.endswith("?"))
+        if message.get("role") == "user" and whole and len(said) <= len(text):
             text = text.replace(said, " " * len(said))
     return text
 
